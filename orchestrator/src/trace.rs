@@ -1,0 +1,142 @@
+//! Everything a run's process tree did, merged from the records of all observers.
+
+use shm_protocol::access::{AccessKind, Before, Gap};
+use shm_protocol::record::Exit;
+
+/// All processes and accesses of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The processes, in order of their start; the id of a process is its index plus one.
+    pub processes: Vec<Process>,
+    /// The paths, each once: absolute and lexically normal, as the program named them.
+    pub paths: Vec<Vec<u8>>,
+    /// The accesses: one for each (process, path, kind), in order of `first_ns`.
+    pub accesses: Vec<PathAccess>,
+    /// What may have gone unseen, each with the process it happened in (0 when none) and a detail, such as what
+    /// the system said; empty when the trace is complete.
+    pub gaps: Vec<TraceGap>,
+    /// Processes that reached for the network, with the address.
+    pub network: Vec<(ProcessId, String)>,
+    /// Processes that read from the standard input inherited from tracerun.
+    pub stdin_readers: Vec<ProcessId>,
+    /// Processes to which `io_uring_setup` was refused.
+    pub io_uring_refused: Vec<ProcessId>,
+    /// Processes that outlived the command and the time of grace: pid and name.
+    pub survivors: Vec<(u32, String)>,
+    /// Records lost.
+    pub dropped: u64,
+}
+
+/// The number of a process in its run, from 1; 0 is no process.
+pub type ProcessId = u32;
+
+/// Index of a path in [`Trace::paths`].
+pub type PathId = u32;
+
+/// One program image in one process: an `exec` ends it and begins another with the same pid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub id: ProcessId,
+    /// The process it was forked from, or whose exec it is; 0 for the first.
+    pub parent: ProcessId,
+    /// Process id of the system.
+    pub pid: u32,
+    /// Program and arguments; a forked process has those of its parent.
+    pub argv: Vec<Vec<u8>>,
+    /// The executed file as it was named.
+    pub exe: Vec<u8>,
+    /// The working directory at the start.
+    pub cwd: Vec<u8>,
+    /// When it began, nanoseconds since the start of the run.
+    pub start_ns: u64,
+    /// When it ended; the end of the run where that was not seen.
+    pub end_ns: u64,
+    /// How it ended; `None` where that was not seen.
+    pub exit: Option<ProcessExit>,
+    /// Who saw it: the library, or the net alone.
+    pub capture: ProcessCapture,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessExit {
+    /// It exited or was killed.
+    Exit(Exit),
+    /// It executed another image, which is this process.
+    Exec(ProcessId),
+}
+
+/// How a process was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessCapture {
+    /// By the preload library, and by the net where the library did not look.
+    Preload,
+    /// By the seccomp filter's supervisor alone.
+    Seccomp,
+}
+
+/// All accesses of one kind by one process to one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathAccess {
+    /// The process.
+    pub process: ProcessId,
+    /// The path.
+    pub path: PathId,
+    /// The kind, settled: what was absent is `missing`, what was refused is `stat`.
+    pub kind: AccessKind,
+    /// Whether any of them followed a symbolic link at the end of the path.
+    pub follow: bool,
+    /// Whether any of them did not.
+    pub no_follow: bool,
+    /// How often, at least; saturates.
+    pub count: u32,
+    /// The first, nanoseconds since the start of the run.
+    pub first_ns: u64,
+    /// For `write` and `delete`: what was changed.
+    pub changes: Option<Changes>,
+}
+
+/// When a path was changed, by effect, in nanoseconds since the start of the run, and what stood there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// What stood there before the first of these changes.
+    pub before: Before,
+    /// First replacement of the whole content, creation or deletion.
+    pub replaced_ns: Option<u64>,
+    /// First change of the content in place.
+    pub modified_ns: Option<u64>,
+    /// First change of metadata.
+    pub metadata_ns: Option<u64>,
+}
+
+/// Something that may have gone unseen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceGap {
+    /// What.
+    pub gap: Gap,
+    /// In which process; 0 when that is not known.
+    pub process: ProcessId,
+    /// More about it, such as what the system said; may be empty.
+    pub detail: String,
+}
+
+impl Trace {
+    /// Whether it is known that nothing the process tree did to files went unseen.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.gaps.is_empty() && self.survivors.is_empty() && self.dropped == 0
+    }
+
+    /// The process with this id.
+    #[must_use]
+    pub fn process(&self, id: ProcessId) -> Option<&Process> {
+        self.processes.get((id as usize).checked_sub(1)?)
+    }
+
+    /// The bytes of a path.
+    #[must_use]
+    pub fn path(&self, id: PathId) -> &[u8] {
+        &self.paths[id as usize]
+    }
+}

@@ -1,0 +1,122 @@
+//! Facts about files that the standard library gives on some systems only, and the writes that need care.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::os;
+
+/// What a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FileType {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, FIFO or socket.
+    Other,
+}
+
+/// The metadata by which a file is known to be unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What it is.
+    pub file_type: FileType,
+    /// Permission bits, with setuid, setgid and sticky: 0 to 0o7777.
+    pub mode: u32,
+    /// Length in bytes.
+    pub size: u64,
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub mtime_ns: i128,
+    /// Status change time, nanoseconds since 1970.
+    pub ctime_ns: i128,
+}
+
+/// The identity of what stands at `path`; a symbolic link at the end is followed when `follow` says so.
+///
+/// # Errors
+/// As `stat` and `lstat`.
+pub fn identity(path: &Path, follow: bool) -> io::Result<Identity> {
+    os::files::identity(path, follow)
+}
+
+/// Sets the permission bits of a file or directory.
+///
+/// # Errors
+/// As `chmod`.
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    os::files::set_mode(path, mode)
+}
+
+/// Makes a symbolic link at `path` that points to `target`.
+///
+/// # Errors
+/// As `symlink`.
+pub fn symlink(target: &Path, path: &Path) -> io::Result<()> {
+    os::files::symlink(target, path)
+}
+
+/// The bytes of a name: what the system uses for them, without loss.
+#[must_use]
+pub fn bytes_of(name: &OsStr) -> &[u8] {
+    os::files::bytes_of(name)
+}
+
+/// The name with these bytes, as [`bytes_of`] gave them.
+#[must_use]
+pub fn name_of(bytes: &[u8]) -> OsString {
+    os::files::name_of(bytes)
+}
+
+/// The path with these bytes.
+#[must_use]
+pub fn path_of(bytes: &[u8]) -> PathBuf {
+    name_of(bytes).into()
+}
+
+/// The folder for caches of this user's programs, `None` when the environment does not tell.
+#[must_use]
+pub fn user_cache_folder() -> Option<PathBuf> {
+    os::files::user_cache_folder()
+}
+
+/// Makes `path` and what is missing above it; folders that it makes are for this user alone.
+///
+/// # Errors
+/// As `mkdir`.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    os::files::create_private_folder(path)
+}
+
+/// Whether users other than this one can write to the folder at `path`.
+///
+/// # Errors
+/// As `stat`.
+pub fn is_writable_by_others(path: &Path) -> io::Result<bool> {
+    os::files::is_writable_by_others(path)
+}
+
+/// A point in time by the clock of the file system that holds `scratch`, a file made for this: every change
+/// before the call has an earlier status change time, every change after it has this one or a later one, in
+/// nanoseconds since 1970. May wait for the clock to tick.
+///
+/// # Errors
+/// `scratch` can't be written.
+pub fn clock_barrier(scratch: &Path) -> io::Result<i128> {
+    os::files::clock_barrier(scratch)
+}
+
+/// Sets the modification time of the file at `path`.
+///
+/// # Errors
+/// As `utimensat`.
+pub fn set_modified(path: &Path, time: SystemTime) -> io::Result<()> {
+    std::fs::File::options().write(true).open(path)?.set_modified(time)
+}

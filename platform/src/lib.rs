@@ -1,0 +1,11 @@
+//! What tracerun needs of an operating system, under the same names on each: running a command traced, and
+//! the facts about files that the standard library does not give portably.
+
+pub mod files;
+pub mod tracing;
+
+#[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "unsupported.rs")]
+mod os;
+
+pub mod process;

@@ -1,0 +1,155 @@
+//! Running one command with everything its process tree does to files reported to a sink.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shm_protocol::access::Gap;
+use shm_protocol::record::{Exit, Record};
+
+use crate::os;
+
+/// Receives the records of a traced command, from several threads at once and in no particular order: records
+/// carry times. The paths are only valid during the call.
+pub trait Sink: Send + Sync {
+    /// One record.
+    fn record(&self, record: &Record<'_>);
+}
+
+/// How the process tree is to be watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CaptureChoice {
+    /// The best that works here.
+    #[default]
+    Auto,
+    /// The seccomp filter and its supervisor, with the preload library as the fast path.
+    Seccomp,
+    /// The seccomp filter and its supervisor, without the library.
+    SeccompOnly,
+    /// The preload library alone: never complete.
+    Preload,
+}
+
+/// The mechanism that watched the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// The seccomp filter saw what the library did not.
+    Seccomp,
+    /// Only the library.
+    Preload,
+}
+
+/// A command to run traced.
+#[derive(Debug)]
+pub struct Command {
+    /// Program and arguments; the program is looked up in `PATH` of `environment` as `execvp` does.
+    pub argv: Vec<OsString>,
+    /// The whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Standard input.
+    pub stdin: Stdio,
+    /// Standard output.
+    pub stdout: Stdio,
+    /// Standard error.
+    pub stderr: Stdio,
+    /// Folder under which the preload library is unpacked; `None` runs without it.
+    pub library_folder: Option<PathBuf>,
+    /// How to watch.
+    pub capture: CaptureChoice,
+    /// Whether to report reads of the inherited standard input.
+    pub watch_stdin: bool,
+}
+
+/// Why a command could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// No such program: exit status 127.
+    #[error("{program}: command not found")]
+    NotFound {
+        /// The program as it was named.
+        program: String,
+    },
+    /// The program is there and can't be executed: exit status 126.
+    #[error("{program}: {source}")]
+    NotExecutable {
+        /// The program as it was named.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Tracing was asked for in a way that does not work here.
+    #[error("{what}: {source}")]
+    Tracing {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A gap in the trace that belongs to no single record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GapReport {
+    /// What kind of gap.
+    pub gap: Gap,
+    /// The program it concerns, or what the system said; may be empty.
+    pub detail: String,
+}
+
+/// What is known of the capture once the run is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureReport {
+    /// The mechanism used.
+    pub capture: Capture,
+    /// Gaps other than those reported by records; empty when nothing can have gone unseen.
+    pub gaps: Vec<GapReport>,
+    /// Processes of the tree that were still there when the grace time was over: pid and name.
+    pub survivors: Vec<(u32, String)>,
+    /// Records lost.
+    pub dropped: u64,
+}
+
+/// A command running traced.
+pub struct Tracee(os::tracing::Tracee);
+
+impl Tracee {
+    /// Starts `command`; its records go to `sink` from now until [`Tracee::finish`] returns.
+    ///
+    /// # Errors
+    /// The command could not be found or executed, or the capture that was asked for does not work here.
+    pub fn spawn(command: Command, sink: Arc<dyn Sink>) -> Result<Self, SpawnError> {
+        os::tracing::Tracee::spawn(command, sink).map(Self)
+    }
+
+    /// Process id of the command.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// Waits until the command itself has ended; processes it left behind may go on.
+    ///
+    /// # Errors
+    /// The system refuses to say how the command ended.
+    pub fn wait(&mut self) -> io::Result<Exit> {
+        self.0.wait()
+    }
+
+    /// Waits up to `grace` for the rest of the process tree, delivers the last records, and says what the
+    /// capture amounted to. Processes that are still there go on, unwatched and unharmed.
+    #[must_use]
+    pub fn finish(self, grace: Duration) -> CaptureReport {
+        self.0.finish(grace)
+    }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds, the clock of the records.
+#[must_use]
+pub fn now_ns() -> u64 {
+    os::tracing::now_ns()
+}

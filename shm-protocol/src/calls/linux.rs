@@ -1,0 +1,280 @@
+//! THE TABLE for Linux: one line per watched system call, and one per libc function that makes it.
+//!
+//! A line of [`watched_calls!`] reads: the name of the call, its argument registers, and what the call means
+//! for a trace. The filter, the supervisor's decoding and the library's observation all expand from it. A line
+//! of [`interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
+
+use super::meaning::{
+    CWD, Meaning, connected, descriptor_metadata_changed, directory_changed, directory_changed_to, executed, handle_asked,
+    link_read, linked, listed, looked_up, made, metadata_changed, namespaces_changed, opened, removed, renamed,
+    truncated,
+};
+
+/// Expands `$with!` with the table of watched system calls.
+///
+/// The attribute on a line says on which architectures the call exists; in the enum it exists everywhere, so
+/// that records mean the same everywhere.
+#[macro_export]
+macro_rules! watched_calls {
+    ($with:ident) => {
+        $with! {
+            openat(dir, path, flags, _mode) = opened(dir, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            open(path, flags, _mode) = opened(CWD, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            creat(path, _mode) = opened(CWD, path, 0o1101);
+            openat2(dir, path, how, _size) = Meaning::OpenHow { dir, path, how };
+            name_to_handle_at(dir, path, _handle, _mount, flags) = handle_asked(dir, path, flags);
+            open_by_handle_at(_mount, _handle, _flags) = Meaning::OpenByHandle;
+
+            newfstatat(dir, path, _buffer, flags) = looked_up(dir, path, flags);
+            statx(dir, path, flags, _mask, _buffer) = looked_up(dir, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            stat(path, _buffer) = looked_up(CWD, path, 0);
+            #[cfg(target_arch = "x86_64")]
+            lstat(path, _buffer) = looked_up(CWD, path, 0x100);
+            statfs(path, _buffer) = looked_up(CWD, path, 0);
+            faccessat(dir, path, _mode) = looked_up(dir, path, 0);
+            faccessat2(dir, path, _mode, flags) = looked_up(dir, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            access(path, _mode) = looked_up(CWD, path, 0);
+            readlinkat(dir, path, _buffer, _size) = link_read(dir, path);
+            #[cfg(target_arch = "x86_64")]
+            readlink(path, _buffer, _size) = link_read(CWD, path);
+            getxattr(path, _name, _value, _size) = looked_up(CWD, path, 0);
+            lgetxattr(path, _name, _value, _size) = looked_up(CWD, path, 0x100);
+            listxattr(path, _list, _size) = looked_up(CWD, path, 0);
+            llistxattr(path, _list, _size) = looked_up(CWD, path, 0x100);
+            inotify_add_watch(_fd, path, _mask) = looked_up(CWD, path, 0);
+
+            getdents64(fd, _entries, _size) = listed(fd);
+            #[cfg(target_arch = "x86_64")]
+            getdents(fd, _entries, _size) = listed(fd);
+
+            chdir(path) = directory_changed(path);
+            fchdir(fd) = directory_changed_to(fd);
+            chroot(_path) = Meaning::ChangeRoot;
+            pivot_root(_new, _old) = Meaning::ChangeRoot;
+            mount(_source, _target, _type, _flags, _data) = Meaning::ChangeRoot;
+            umount2(_target, _flags) = Meaning::ChangeRoot;
+            move_mount(_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
+            open_tree(_dir, _path, _flags) = Meaning::ChangeRoot;
+            unshare(flags) = namespaces_changed(flags);
+            setns(_fd, _type) = Meaning::ChangeRoot;
+
+            renameat2(from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
+            renameat(from_dir, from, to_dir, to) = renamed(from_dir, from, to_dir, to, 0);
+            #[cfg(target_arch = "x86_64")]
+            rename(from, to) = renamed(CWD, from, CWD, to, 0);
+            linkat(from_dir, from, to_dir, to, flags) = linked(from_dir, from, to_dir, to, flags);
+            #[cfg(target_arch = "x86_64")]
+            link(from, to) = linked(CWD, from, CWD, to, 0);
+            symlinkat(_target, dir, path) = made(dir, path);
+            #[cfg(target_arch = "x86_64")]
+            symlink(_target, path) = made(CWD, path);
+            mkdirat(dir, path, _mode) = made(dir, path);
+            #[cfg(target_arch = "x86_64")]
+            mkdir(path, _mode) = made(CWD, path);
+            mknodat(dir, path, _mode, _device) = made(dir, path);
+            #[cfg(target_arch = "x86_64")]
+            mknod(path, _mode, _device) = made(CWD, path);
+            unlinkat(dir, path, flags) = removed(dir, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            unlink(path) = removed(CWD, path, 0);
+            #[cfg(target_arch = "x86_64")]
+            rmdir(path) = removed(CWD, path, 0x200);
+
+            truncate(path, _length) = truncated(path);
+            fchmodat(dir, path, _mode) = metadata_changed(dir, path, 0);
+            fchmodat2(dir, path, _mode, flags) = metadata_changed(dir, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            chmod(path, _mode) = metadata_changed(CWD, path, 0);
+            fchmod(fd, _mode) = descriptor_metadata_changed(fd);
+            fchownat(dir, path, _user, _group, flags) = metadata_changed(dir, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            chown(path, _user, _group) = metadata_changed(CWD, path, 0);
+            #[cfg(target_arch = "x86_64")]
+            lchown(path, _user, _group) = metadata_changed(CWD, path, 0x100);
+            fchown(fd, _user, _group) = descriptor_metadata_changed(fd);
+            utimensat(dir, path, _times, flags) = metadata_changed(dir, path, flags);
+            #[cfg(target_arch = "x86_64")]
+            utime(path, _times) = metadata_changed(CWD, path, 0);
+            #[cfg(target_arch = "x86_64")]
+            utimes(path, _times) = metadata_changed(CWD, path, 0);
+            #[cfg(target_arch = "x86_64")]
+            futimesat(dir, path, _times) = metadata_changed(dir, path, 0);
+            setxattr(path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0);
+            lsetxattr(path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0x100);
+            fsetxattr(fd, _name, _value, _size, _flags) = descriptor_metadata_changed(fd);
+            removexattr(path, _name) = metadata_changed(CWD, path, 0);
+            lremovexattr(path, _name) = metadata_changed(CWD, path, 0x100);
+            fremovexattr(fd, _name) = descriptor_metadata_changed(fd);
+
+            execve(path, argv, _environment) = executed(CWD, path, argv, 0);
+            execveat(dir, path, argv, _environment, flags) = executed(dir, path, argv, flags);
+            exit_group(status) = Meaning::Exit(status as u8);
+
+            connect(_fd, address, length) = connected(address, length);
+            io_uring_setup(_entries, _parameters) = Meaning::IoUring;
+            read(fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
+            readv(fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);
+        }
+    };
+}
+
+/// Expands `$with!` with the libc functions that make one watched call each.
+///
+/// Functions that do more than that (fopen, glob, nftw, realpath …) are not here: the calls they make inside
+/// libc reach the net.
+#[macro_export]
+macro_rules! interposed_functions {
+    ($with:ident) => {
+        $with! {
+            open(path, flags, mode) = openat(CWD, path, flags, mode);
+            open64(path, flags, mode) = openat(CWD, path, flags, mode);
+            __open(path, flags, mode) = openat(CWD, path, flags, mode);
+            __open64(path, flags, mode) = openat(CWD, path, flags, mode);
+            __open_2(path, flags) = openat(CWD, path, flags, 0);
+            __open64_2(path, flags) = openat(CWD, path, flags, 0);
+            openat(dir, path, flags, mode) = openat(dir, path, flags, mode);
+            openat64(dir, path, flags, mode) = openat(dir, path, flags, mode);
+            __openat_2(dir, path, flags) = openat(dir, path, flags, 0);
+            __openat64_2(dir, path, flags) = openat(dir, path, flags, 0);
+            creat(path, mode) = openat(CWD, path, 0o1101, mode);
+            creat64(path, mode) = openat(CWD, path, 0o1101, mode);
+
+            stat(path, buffer) = newfstatat(CWD, path, buffer, 0);
+            stat64(path, buffer) = newfstatat(CWD, path, buffer, 0);
+            lstat(path, buffer) = newfstatat(CWD, path, buffer, 0x100);
+            lstat64(path, buffer) = newfstatat(CWD, path, buffer, 0x100);
+            fstatat(dir, path, buffer, flags) = newfstatat(dir, path, buffer, flags);
+            fstatat64(dir, path, buffer, flags) = newfstatat(dir, path, buffer, flags);
+            __xstat(_version, path, buffer) = newfstatat(CWD, path, buffer, 0);
+            __xstat64(_version, path, buffer) = newfstatat(CWD, path, buffer, 0);
+            __lxstat(_version, path, buffer) = newfstatat(CWD, path, buffer, 0x100);
+            __lxstat64(_version, path, buffer) = newfstatat(CWD, path, buffer, 0x100);
+            __fxstatat(_version, dir, path, buffer, flags) = newfstatat(dir, path, buffer, flags);
+            __fxstatat64(_version, dir, path, buffer, flags) = newfstatat(dir, path, buffer, flags);
+            statx(dir, path, flags, mask, buffer) = statx(dir, path, flags, mask, buffer);
+            access(path, mode) = faccessat(CWD, path, mode);
+            readlink(path, buffer, size) = readlinkat(CWD, path, buffer, size);
+            readlinkat(dir, path, buffer, size) = readlinkat(dir, path, buffer, size);
+            statfs(path, buffer) = statfs(path, buffer);
+            statfs64(path, buffer) = statfs(path, buffer);
+            getxattr(path, name, value, size) = getxattr(path, name, value, size);
+            lgetxattr(path, name, value, size) = lgetxattr(path, name, value, size);
+            listxattr(path, list, size) = listxattr(path, list, size);
+            llistxattr(path, list, size) = llistxattr(path, list, size);
+            getdents64(fd, entries, size) = getdents64(fd, entries, size);
+
+            chdir(path) = chdir(path);
+            fchdir(fd) = fchdir(fd);
+
+            rename(from, to) = renameat2(CWD, from, CWD, to, 0);
+            renameat(from_dir, from, to_dir, to) = renameat2(from_dir, from, to_dir, to, 0);
+            renameat2(from_dir, from, to_dir, to, flags) = renameat2(from_dir, from, to_dir, to, flags);
+            link(from, to) = linkat(CWD, from, CWD, to, 0);
+            linkat(from_dir, from, to_dir, to, flags) = linkat(from_dir, from, to_dir, to, flags);
+            symlink(target, path) = symlinkat(target, CWD, path);
+            symlinkat(target, dir, path) = symlinkat(target, dir, path);
+            mkdir(path, mode) = mkdirat(CWD, path, mode);
+            mkdirat(dir, path, mode) = mkdirat(dir, path, mode);
+            unlink(path) = unlinkat(CWD, path, 0);
+            unlinkat(dir, path, flags) = unlinkat(dir, path, flags);
+            rmdir(path) = unlinkat(CWD, path, 0x200);
+            truncate(path, length) = truncate(path, length);
+            truncate64(path, length) = truncate(path, length);
+            chmod(path, mode) = fchmodat(CWD, path, mode);
+            fchmod(fd, mode) = fchmod(fd, mode);
+            chown(path, user, group) = fchownat(CWD, path, user, group, 0);
+            lchown(path, user, group) = fchownat(CWD, path, user, group, 0x100);
+            fchown(fd, user, group) = fchown(fd, user, group);
+            fchownat(dir, path, user, group, flags) = fchownat(dir, path, user, group, flags);
+            setxattr(path, name, value, size, flags) = setxattr(path, name, value, size, flags);
+            lsetxattr(path, name, value, size, flags) = lsetxattr(path, name, value, size, flags);
+            fsetxattr(fd, name, value, size, flags) = fsetxattr(fd, name, value, size, flags);
+            removexattr(path, name) = removexattr(path, name);
+            lremovexattr(path, name) = lremovexattr(path, name);
+            fremovexattr(fd, name) = fremovexattr(fd, name);
+        }
+    };
+}
+
+macro_rules! define_calls {
+    ($($(#[$where:meta])* $name:ident($($argument:ident),*) = $meaning:expr;)*) => {
+        /// A watched system call.
+        #[allow(non_camel_case_types, missing_docs)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum Call {
+            $($name,)*
+        }
+
+        impl Call {
+            /// Every watched call, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name of the call as people know it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// The call with this wire value, its place in the table.
+            #[must_use]
+            pub const fn from_wire(value: u16) -> Option<Self> {
+                if (value as usize) < Self::ALL.len() { Some(Self::ALL[value as usize]) } else { None }
+            }
+
+            /// What the call means with these argument registers.
+            #[must_use]
+            pub const fn meaning(self, registers: [u64; 6]) -> Meaning {
+                match self {
+                    $(Self::$name => {
+                        let mut _next = 0;
+                        $(
+                            let $argument = registers[_next];
+                            _next += 1;
+                        )*
+                        $meaning
+                    })*
+                }
+            }
+        }
+    };
+}
+
+watched_calls!(define_calls);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{AccessKind, Effect};
+    use crate::calls::{Name, Needs};
+
+    #[test]
+    fn wire_values_come_back() {
+        for &call in Call::ALL {
+            assert_eq!(Call::from_wire(call as u16), Some(call));
+        }
+        assert_eq!(Call::from_wire(Call::ALL.len() as u16), None);
+    }
+
+    #[test]
+    fn opening_to_truncate_replaces_and_needs_nothing_there() {
+        let Meaning::Touch(touch) = Call::openat.meaning([CWD, 8, 0o1101, 0o644, 0, 0]) else { panic!("one touch") };
+        assert_eq!((touch.kind, touch.effect, touch.needs), (AccessKind::Write, Some(Effect::Replace), Needs::Either));
+        assert_eq!((touch.dir, touch.name), (-100, Name::At(8)));
+        assert!(!Call::openat.meaning([CWD, 8, 0o1101, 0, 0, 0]).observes());
+        assert!(Call::openat.meaning([CWD, 8, 0, 0, 0, 0]).observes());
+    }
+
+    #[test]
+    fn a_call_older_than_at_means_the_same_as_its_at_form() {
+        assert_eq!(Call::lstat.meaning([8, 0, 0, 0, 0, 0]), Call::newfstatat.meaning([CWD, 8, 0, 0x100, 0, 0]));
+        assert_eq!(Call::rename.meaning([8, 9, 0, 0, 0, 0]), Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0]));
+        assert_eq!(Call::creat.meaning([8, 0o644, 0, 0, 0, 0]), Call::open.meaning([8, 0o1101, 0o644, 0, 0, 0]));
+    }
+}

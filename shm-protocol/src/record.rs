@@ -1,0 +1,63 @@
+//! The records that observers send: one enum, encoded into bytes and decoded without trust.
+
+use crate::access::{Access, Gap};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// It exited with this status, 0 to 255.
+    Code(u8),
+    /// This signal killed it.
+    Signal(u8),
+}
+
+/// A new program image in a process: what `execve` left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image<'a> {
+    /// The absolute path of the executed file as it was named; not empty.
+    pub exe: &'a [u8],
+    /// The working directory; empty when unknown.
+    pub cwd: &'a [u8],
+    /// The arguments, each followed by a NUL; cut to a bounded length by the observer.
+    pub argv: &'a [u8],
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A path was touched.
+    Access(Access<'a>),
+    /// The process executes a new image. Sent before the kernel has agreed: see [`Event::ExecFailed`].
+    Exec(Image<'a>),
+    /// The last [`Event::Exec`] of this process failed after all.
+    ExecFailed,
+    /// The process came from a fork of `parent` and runs the parent's image.
+    Fork {
+        /// Process id of the parent.
+        parent: u32,
+    },
+    /// The preload library is in place in the present image of the process.
+    Instrumented,
+    /// The process ended.
+    Exit(Exit),
+    /// Something may have gone unseen in this process.
+    Gap(Gap),
+    /// The process read from the standard input that it had inherited from tracerun.
+    StdinRead,
+    /// The process reached for the network: the address as text, `host:port`.
+    Network(&'a [u8]),
+    /// `io_uring_setup` was answered with "not permitted" to keep the trace complete.
+    IoUringRefused,
+}
+
+/// One event of one process at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Process id (thread group id) as the orchestrator's pid namespace numbers it.
+    pub pid: u32,
+    /// `CLOCK_MONOTONIC` in nanoseconds: before the call for what observes, after it (or as late as the observer
+    /// could tell) for what changes.
+    pub time_ns: u64,
+    /// What happened.
+    pub event: Event<'a>,
+}
