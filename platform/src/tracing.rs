@@ -153,3 +153,12 @@ impl Tracee {
 pub fn now_ns() -> u64 {
     os::tracing::now_ns()
 }
+
+/// Writes the preload library into `folder`, which must be named after the library's content, unless it is there
+/// already. Any number of processes may do so at once.
+///
+/// # Errors
+/// The folder can't be written.
+pub fn unpack_library(library: &[u8], folder: &std::path::Path) -> io::Result<()> {
+    os::inject::unpack(library, folder)
+}

@@ -1,0 +1,49 @@
+//! Prints every record of a traced command, as it comes: `cargo run -p tracerun-platform --example records -- ls`.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shm_protocol::record::{Event, Record};
+use tracerun_platform::tracing::{CaptureChoice, Command, Sink, Tracee};
+
+struct Print;
+
+impl Sink for Print {
+    fn record(&self, record: &Record<'_>) {
+        match record.event {
+            Event::Access(access) => eprintln!(
+                "{} {} {:?} {:?} {:?} {}",
+                record.pid,
+                access.call.name(),
+                access.kind,
+                access.outcome,
+                access.change,
+                String::from_utf8_lossy(&access.path.pieces().concat())
+            ),
+            Event::Exec(image) => {
+                eprintln!("{} exec {}", record.pid, String::from_utf8_lossy(image.argv).replace('\0', " "));
+            }
+            other => eprintln!("{} {other:?}", record.pid),
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let command = Command {
+        argv: std::env::args_os().skip(1).collect(),
+        environment: std::env::vars_os().collect(),
+        cwd: std::env::current_dir()?,
+        stdin: Stdio::inherit(),
+        stdout: Stdio::inherit(),
+        stderr: Stdio::inherit(),
+        library_folder: std::env::var_os("LIBRARY_FOLDER").map(Into::into),
+        capture: CaptureChoice::Auto,
+        watch_stdin: true,
+    };
+    let mut tracee = Tracee::spawn(command, Arc::new(Print))?;
+    let exit = tracee.wait()?;
+    let report = tracee.finish(Duration::from_millis(500));
+    eprintln!("{exit:?} {report:?}");
+    Ok(())
+}

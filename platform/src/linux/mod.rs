@@ -1,0 +1,15 @@
+//! Linux: a seccomp filter with a supervisor, and the preload library as its fast path.
+
+pub(crate) mod files;
+pub(crate) mod inject;
+pub(crate) mod process;
+pub(crate) mod tracing;
+
+mod address;
+mod filter;
+mod memory;
+mod net;
+mod ring;
+mod seccomp;
+mod supervisor;
+mod target;

@@ -1,0 +1,210 @@
+//! The net of one command: the filter goes into its process before the exec, the supervisor's threads serve it.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::os::unix::thread::JoinHandleExt;
+use std::process::{self, Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use libc::sock_filter;
+use shm_protocol::access::Gap;
+
+use super::ring::SharedRing;
+use super::seccomp::{self, Listener};
+use super::supervisor::Supervisor;
+use crate::tracing::{CaptureReport, GapReport, Sink};
+
+/// Threads that serve held calls.
+const THREADS: usize = 2;
+
+/// The supervisor with its threads.
+pub(super) struct Net {
+    supervisor: Arc<Supervisor>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// Why a command could not be started under the net.
+pub(super) enum NetError {
+    /// The filter can't be had here.
+    Refused(io::Error),
+    /// The command itself can't be executed.
+    Command(io::Error),
+}
+
+impl Net {
+    /// Starts `command` with `filter` installed before it is executed.
+    ///
+    /// The child tells its pid and the number of the listener's descriptor, waits until this process has fetched
+    /// it, and closes its own. If the filter is refused nothing has run, and `command` can be used again.
+    pub(super) fn spawn(
+        command: &mut Command,
+        filter: Vec<sock_filter>,
+        sink: Arc<dyn Sink>,
+        ring: Option<Arc<SharedRing>>,
+        own_folder: Option<Vec<u8>>,
+    ) -> Result<(Child, Self), NetError> {
+        let (report, child_report) = io::pipe().map_err(NetError::Refused)?;
+        let (child_go, go) = io::pipe().map_err(NetError::Refused)?;
+        let enabled = Arc::new(AtomicBool::new(true));
+        let ends = Arc::new(ChildEnds { report: child_report, go: child_go });
+        let (still_enabled, weak) = (Arc::clone(&enabled), Arc::downgrade(&ends));
+        let enter = move || match weak.upgrade() {
+            Some(ends) if still_enabled.load(Ordering::Relaxed) => ends.enter(&filter),
+            _ => Ok(()),
+        };
+        // SAFETY: `enter` runs between fork and exec; it makes system calls on memory and descriptors prepared
+        // before, and neither allocates nor locks: upgrading and dropping a count that others hold frees nothing.
+        unsafe { command.pre_exec(enter) };
+
+        let (sender, receiver) = mpsc::channel();
+        let first = Builder::new().name("supervisor".into()).spawn(move || {
+            let supervisor = match greet(report, |listener, pid| {
+                Arc::new(Supervisor::new(Listener::new(listener), pid, sink, ring, own_folder))
+            }) {
+                Ok(Some(supervisor)) => supervisor,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    // That the receiver is gone would mean that nobody wants to know.
+                    let _ = sender.send(Err(error));
+                    return Ok(());
+                }
+            };
+            let _ = sender.send(Ok(Arc::clone(&supervisor)));
+            { go }.write_all(&[1])?;
+            supervisor.serve()
+        });
+        let first = first.map_err(NetError::Refused)?;
+        let spawned = command.spawn();
+        enabled.store(false, Ordering::Relaxed);
+        // With the child's ends gone, the greeting thread ends if no child ever came to greet.
+        drop(ends);
+        let greeted = receiver.recv();
+        match (spawned, greeted) {
+            (Ok(child), Ok(Ok(supervisor))) => {
+                let mut threads = vec![first];
+                for _ in 1..THREADS {
+                    let supervisor = Arc::clone(&supervisor);
+                    // One thread is enough to go on.
+                    threads.extend(Builder::new().name("supervisor".into()).spawn(move || supervisor.serve()));
+                }
+                Ok((child, Self { supervisor, threads }))
+            }
+            (Err(_), Ok(Err(error))) => Err(NetError::Refused(error)),
+            (Err(error), _) => Err(NetError::Command(error)),
+            (Ok(mut child), greeted) => {
+                // The child got on although nobody greeted it: not possible, but it must not run unseen.
+                let _ = child.kill();
+                let _ = child.wait();
+                let error = greeted.err().map_or_else(|| io::Error::other("no listener"), io::Error::other);
+                Err(NetError::Refused(error))
+            }
+        }
+    }
+
+    /// Waits up to `grace` for the whole tree to be gone. What is still there then goes on without being looked
+    /// at, its calls let through by a process that stays behind for that.
+    pub(super) fn finish(self, grace: Duration, report: &mut CaptureReport) {
+        let listener = self.supervisor.listener();
+        if !listener.wait_for_end(grace) {
+            report.survivors = self.supervisor.survivors();
+            stop(&self.threads, &self.supervisor);
+            if let Err(error) = stay_behind(&self.supervisor) {
+                report.gaps.push(GapReport { gap: Gap::SupervisorFailed, detail: error.to_string() });
+            }
+        }
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    report.gaps.push(GapReport { gap: Gap::SupervisorFailed, detail: error.to_string() });
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    }
+}
+
+/// The child's ends of the two pipes.
+struct ChildEnds {
+    report: PipeWriter,
+    go: PipeReader,
+}
+
+impl ChildEnds {
+    /// In the child, before the exec: installs the filter and waits until its listener has been fetched.
+    fn enter(&self, filter: &[sock_filter]) -> io::Result<()> {
+        let installed = seccomp::install(filter);
+        let number = match &installed {
+            Ok(fd) => *fd,
+            Err(error) => -error.raw_os_error().unwrap_or(libc::EINVAL),
+        };
+        let mut message = [0; 8];
+        message[..4].copy_from_slice(&process::id().to_ne_bytes());
+        message[4..].copy_from_slice(&number.to_ne_bytes());
+        (&self.report).write_all(&message)?;
+        let fd = installed?;
+        let mut go = [0];
+        (&self.go).read_exact(&mut go)?;
+        // SAFETY: the descriptor is this process's own and nothing refers to it any more.
+        unsafe { libc::close(fd) };
+        Ok(())
+    }
+}
+
+/// Waits for a child to tell of its listener and fetches it; `None` if no child comes.
+fn greet<S>(
+    mut report: PipeReader,
+    supervise: impl FnOnce(std::os::fd::OwnedFd, u32) -> S,
+) -> io::Result<Option<S>> {
+    let mut message = [0; 8];
+    if report.read_exact(&mut message).is_err() {
+        return Ok(None);
+    }
+    let [a, b, c, d, e, f, g, h] = message;
+    let (pid, number) = (u32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h]));
+    if number < 0 {
+        return Err(io::Error::from_raw_os_error(-number));
+    }
+    Ok(Some(supervise(seccomp::fetch(pid, number)?, pid)))
+}
+
+/// Makes the threads return although filtered processes are left, with no call received and unanswered.
+fn stop(threads: &[JoinHandle<io::Result<()>>], supervisor: &Supervisor) {
+    extern "C" fn nothing(_: i32) {}
+    supervisor.stop();
+    // SIGURG is ignored unless somebody handles it, and interrupts a thread that waits only if handled.
+    // SAFETY: an all-zero value is valid for this structure: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as *const () as usize;
+    // SAFETY: `action` is complete; its handler does nothing.
+    unsafe { libc::sigaction(libc::SIGURG, &raw const action, std::ptr::null_mut()) };
+    for thread in threads {
+        while !thread.is_finished() {
+            // SAFETY: the handle is not joined yet, so its thread id is valid.
+            unsafe { libc::pthread_kill(thread.as_pthread_t(), libc::SIGURG) };
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Leaves a process behind that lets the calls of what is left of the tree continue, until it is gone.
+fn stay_behind(supervisor: &Supervisor) -> io::Result<()> {
+    let listener = supervisor.listener();
+    // SAFETY: the child makes system calls only, on memory that it has, and never returns.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+                // SAFETY: SIG_IGN is a valid disposition for these signals.
+                unsafe { libc::signal(signal, libc::SIG_IGN) };
+            }
+            listener.let_everything_continue();
+            // SAFETY: ends the process without running anything of its parent's.
+            unsafe { libc::_exit(0) }
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! Signals, exit and standard streams of this process.
+
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use shm_protocol::record::Exit;
+
+use crate::process::StandardInput;
+
+pub(crate) fn umask() -> u32 {
+    // There is no call that only asks; changing it for a moment would race with other threads.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let digits = status.lines().find_map(|line| line.strip_prefix("Umask:\t")).unwrap_or("0022");
+    u32::from_str_radix(digits, 8).unwrap_or(0o022)
+}
+
+/// The process that signals are passed on to; 0 for none.
+static COMMAND: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel gives a handler installed with SA_SIGINFO a valid `info`.
+    let code = unsafe { (*info).si_code };
+    // What the terminal sends (SI_KERNEL) reaches the whole foreground group, the command with it.
+    if code == libc::SI_KERNEL {
+        return;
+    }
+    let command = COMMAND.load(Ordering::Relaxed);
+    if command > 0 {
+        // SAFETY: kill is async-signal-safe and takes integers.
+        unsafe { libc::kill(command, signal) };
+    }
+}
+
+pub(crate) fn forward_signals_to(pid: u32) {
+    COMMAND.store(pid as i32, Ordering::Relaxed);
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+        // SAFETY: an all-zero value is valid for this structure: no flags, an empty mask.
+        let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+        action.sa_sigaction = pass_on as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+        // SAFETY: `action` is complete, and `pass_on` calls async-signal-safe functions only.
+        unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    }
+}
+
+pub(crate) fn end_like(exit: Exit) -> ! {
+    match exit {
+        Exit::Code(code) => std::process::exit(i32::from(code)),
+        Exit::Signal(signal) => {
+            let signal = i32::from(signal);
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: the kernel reads `none`; a core file would be tracerun's, not the command's.
+            unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+            // SAFETY: SIG_DFL is a valid disposition, and raise takes an integer.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+            // SAFETY: as above; this thread may have it blocked, so it is let through first.
+            unsafe {
+                let mut set = MaybeUninit::uninit();
+                libc::sigemptyset(set.as_mut_ptr());
+                libc::sigaddset(set.as_mut_ptr(), signal);
+                libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
+                libc::raise(signal);
+            }
+            // A signal that does not kill by default, or that is blocked from above.
+            std::process::exit(128 + signal)
+        }
+    }
+}
+
+fn stat_of(fd: i32) -> Option<libc::stat> {
+    // SAFETY: an all-zero value is valid for this structure of integers.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is writable for the length of the call; a closed descriptor is an error, not a fault.
+    (unsafe { libc::fstat(fd, &raw mut stat) } == 0).then_some(stat)
+}
+
+pub(crate) fn standard_input() -> StandardInput {
+    let Some(stat) = stat_of(0) else { return StandardInput::Empty };
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => StandardInput::File,
+        libc::S_IFCHR if stat.st_rdev == libc::makedev(1, 3) => StandardInput::Empty,
+        _ => StandardInput::Stream,
+    }
+}
+
+pub(crate) fn output_streams_are_one() -> bool {
+    let key = |stat: libc::stat| (stat.st_dev, stat.st_ino);
+    matches!((stat_of(1), stat_of(2)), (Some(out), Some(err)) if key(out) == key(err))
+}

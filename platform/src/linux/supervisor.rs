@@ -1,0 +1,349 @@
+//! The net: receives every watched call that came without the pass, records it, and lets it continue.
+
+use std::collections::{HashMap, HashSet};
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libc::seccomp_notif;
+use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Gap, Outcome};
+use shm_protocol::calls::{Call, Meaning, Name, Needs, Touch};
+use shm_protocol::path::Joined;
+use shm_protocol::record::{Event, Exit, Image, Record};
+
+use super::address::{self, Address};
+use super::filter::{self, NATIVE_ARCH};
+use super::ring::SharedRing;
+use super::seccomp::{Answer, Listener};
+use super::target::{self, Look, Target, Unnamed};
+use crate::tracing::{Sink, now_ns};
+
+/// Bytes of an argument vector that are kept.
+const ARGV_LIMIT: usize = 32 * 1024;
+
+/// The supervisor of one run, shared by its threads.
+pub(super) struct Supervisor {
+    listener: Listener,
+    sink: Arc<dyn Sink>,
+    ring: Option<Arc<SharedRing>>,
+    /// Accesses under this folder are tracerun's own: the preload library.
+    own_folder: Option<Vec<u8>>,
+    processes: Mutex<Processes>,
+    stopped: AtomicBool,
+}
+
+/// Which threads and processes are known.
+#[derive(Default)]
+struct Processes {
+    /// The process of each thread seen.
+    of_thread: HashMap<u32, u32>,
+    known: HashSet<u32>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        listener: Listener,
+        root: u32,
+        sink: Arc<dyn Sink>,
+        ring: Option<Arc<SharedRing>>,
+        own_folder: Option<Vec<u8>>,
+    ) -> Self {
+        let mut processes = Processes::default();
+        processes.known.insert(root);
+        processes.of_thread.insert(root, root);
+        Self { listener, sink, ring, own_folder, processes: Mutex::new(processes), stopped: AtomicBool::new(false) }
+    }
+
+    /// The processes seen that are still there: pid and name.
+    pub(super) fn survivors(&self) -> Vec<(u32, String)> {
+        let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        let mut left: Vec<_> =
+            processes.known.iter().filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned()))).collect();
+        left.sort_unstable();
+        left
+    }
+
+    /// Makes [`Supervisor::serve`] return at the next signal.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    pub(super) fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// Serves held calls until no filtered process is left, or until stopped.
+    ///
+    /// # Errors
+    /// The listener can't be used any more, or something failed while a call was looked at.
+    pub(super) fn serve(&self) -> io::Result<()> {
+        let listener = &self.listener;
+        let mut buffer = Vec::new();
+        let mut failure = None;
+        while let Some(held) = listener.receive(|| self.stopped.load(Ordering::Acquire))? {
+            // Whatever goes wrong here, the process whose call is held must get on.
+            let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&held, &mut buffer)));
+            listener.answer(&held, judged.as_ref().copied().unwrap_or(Answer::Continue));
+            if let Err(panic) = judged {
+                failure.get_or_insert_with(|| io::Error::other(describe(&*panic)));
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>) -> Answer {
+        let time_ns = now_ns();
+        let target = self.target(held.pid, false);
+        let call = if held.data.arch == NATIVE_ARCH { filter::watched(held.data.nr) } else { None };
+        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };
+        match call {
+            Some(call) => judgement.call(call),
+            None => {
+                judgement.send(Event::Gap(Gap::ForeignAbi));
+                Answer::Continue
+            }
+        }
+    }
+
+    /// The thread that makes a held call, with the process it belongs to; looked up anew if `afresh`, as thread
+    /// ids are used again. A process seen for the first time is announced.
+    fn target(&self, thread: u32, afresh: bool) -> Target {
+        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = match processes.of_thread.get(&thread) {
+            Some(&process) if !afresh => process,
+            _ => {
+                let process = target::process_of(thread).unwrap_or(thread);
+                processes.of_thread.insert(thread, process);
+                process
+            }
+        };
+        let target = Target { thread, process };
+        if processes.known.insert(process) {
+            drop(processes);
+            if let Some(parent) = target.parent() {
+                self.sink.record(&Record { pid: process, time_ns: now_ns(), event: Event::Fork { parent } });
+            }
+        }
+        target
+    }
+
+    fn forget(&self, process: u32) {
+        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        processes.known.remove(&process);
+        processes.of_thread.retain(|_, of| *of != process);
+    }
+
+    fn directories_moved(&self) {
+        if let Some(shared) = &self.ring {
+            shared.ring().advance_directory_generation();
+        }
+    }
+}
+
+fn describe(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("the supervisor failed").to_owned()
+}
+
+
+/// One held call being looked at.
+struct Judgement<'a> {
+    supervisor: &'a Supervisor,
+    held: &'a seccomp_notif,
+    target: Target,
+    time_ns: u64,
+    /// For paths, used again and again.
+    buffer: &'a mut Vec<u8>,
+}
+
+impl Judgement<'_> {
+    fn send(&self, event: Event<'_>) {
+        self.supervisor.sink.record(&Record { pid: self.target.process, time_ns: self.time_ns, event });
+    }
+
+    fn call(&mut self, call: Call) -> Answer {
+        let mut meaning = call.meaning(self.held.data.args);
+        if let Meaning::OpenHow { dir, path, how } = meaning {
+            // An unreadable `open_how` makes the call fail with EFAULT.
+            let Ok(flags) = self.target.memory().word(how) else { return Answer::Continue };
+            meaning = Call::openat.meaning([dir, path, flags, 0, 0, 0]);
+        }
+        match meaning {
+            Meaning::Nothing | Meaning::OpenHow { .. } => {}
+            Meaning::Touch(touch) => {
+                self.touch(call, touch);
+            }
+            Meaning::Two(first, second) => self.two(call, first, second),
+            Meaning::ChangeDirectory(touch) => {
+                self.touch(call, touch);
+                self.supervisor.directories_moved();
+            }
+            Meaning::Execute { file, argv } => self.execute(call, file, argv),
+            Meaning::Exit(status) => {
+                self.send(Event::Exit(Exit::Code(status)));
+                self.supervisor.forget(self.target.process);
+            }
+            Meaning::ReadDescriptor(fd) => {
+                if self.target.shares(fd, 0) {
+                    self.send(Event::StdinRead);
+                }
+            }
+            Meaning::Connect { address, length } => self.connect(call, address, length),
+            Meaning::IoUring => {
+                self.send(Event::IoUringRefused);
+                return Answer::Fail(libc::EPERM);
+            }
+            Meaning::OpenByHandle => self.send(Event::Gap(Gap::OpenByHandle)),
+            Meaning::ChangeRoot => self.send(Event::Gap(Gap::ChangedRoot)),
+        }
+        Answer::Continue
+    }
+
+    /// The path of a touch; `None` when there is nothing to record, or the gap has been recorded.
+    fn name(&mut self, touch: Touch) -> Option<Vec<u8>> {
+        // The metadata of an open file (fstat): opening it was recorded.
+        let of_descriptor = touch.kind != AccessKind::Stat;
+        let mut path = std::mem::take(self.buffer);
+        let named = match touch.name {
+            Name::At(address) => self.target.name_at(touch.dir, address, false, &mut path),
+            Name::AtOrDescriptor(address) => self.target.name_at(touch.dir, address, of_descriptor, &mut path),
+            Name::Descriptor => self.target.name_descriptor(touch.dir, &mut path),
+        };
+        // What was read is of this process only if its call is still held.
+        if !self.supervisor.listener.is_held(self.held) {
+            return None;
+        }
+        match named {
+            Ok(()) => Some(path),
+            Err(Unnamed::Nothing) => None,
+            Err(Unnamed::Unreadable) => {
+                self.send(Event::Gap(Gap::UnreadablePath));
+                None
+            }
+            Err(Unnamed::NoDirectory) => {
+                self.send(Event::Gap(Gap::UnresolvedDirectory));
+                None
+            }
+        }
+    }
+
+    fn is_own(&self, path: &[u8]) -> bool {
+        self.supervisor.own_folder.as_ref().is_some_and(|folder| path.starts_with(folder))
+    }
+
+    fn touch(&mut self, call: Call, touch: Touch) {
+        if let Some(path) = self.name(touch) {
+            self.record(call, touch, &path);
+            *self.buffer = path;
+        }
+    }
+
+    /// Two paths of which the second is only touched if the first is there, or has no name (`O_TMPFILE`).
+    fn two(&mut self, call: Call, first: Touch, second: Touch) {
+        if let Some(from) = self.name(first) {
+            let look = self.record(call, first, &from);
+            *self.buffer = from;
+            if matches!(look.before, Before::Directory(_)) {
+                self.supervisor.directories_moved();
+            }
+            if look.outcome != Outcome::Done {
+                return;
+            }
+        }
+        self.touch(call, second);
+    }
+
+    /// Records a touch of `path`, with the outcome that a look at the path foretells.
+    fn record(&self, call: Call, touch: Touch, path: &[u8]) -> Look {
+        let mut look = target::look(path, touch.follow);
+        if self.is_own(path) {
+            return look;
+        }
+        match touch.needs {
+            Needs::Present => {}
+            Needs::Absent if look.outcome == Outcome::Done => look.outcome = Outcome::Refused,
+            Needs::Absent | Needs::Either if look.outcome == Outcome::Absent => look.outcome = Outcome::Done,
+            _ => {}
+        }
+        let absent = look.before == Before::Absent;
+        let access = |kind, change| {
+            self.send(Event::Access(Access {
+                call,
+                kind,
+                outcome: look.outcome,
+                follow: touch.follow,
+                change,
+                path: Joined::absolute(path),
+            }));
+        };
+        let Some(effect) = touch.effect else {
+            access(touch.kind, None);
+            return look;
+        };
+        if touch.reads && !absent {
+            access(AccessKind::Read, None);
+        }
+        let effect = match effect {
+            Effect::Create if !absent => return look,
+            _ if absent => Effect::Replace,
+            other => other,
+        };
+        access(touch.kind, Some(Change { effect, before: look.before }));
+        look
+    }
+
+    fn execute(&mut self, call: Call, file: Touch, argv: u64) {
+        self.target = self.supervisor.target(self.held.pid, true);
+        let Some(path) = self.name(file) else { return };
+        let look = target::look(&path, file.follow);
+        let executable =
+            look.stat.is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG && stat.st_mode & 0o111 != 0);
+        let outcome = match look.outcome {
+            Outcome::Done if !executable => Outcome::Refused,
+            outcome => outcome,
+        };
+        let access = |path: &[u8], outcome| {
+            let path = Joined::absolute(path);
+            let kind = AccessKind::Exec;
+            self.send(Event::Access(Access { call, kind, outcome, follow: true, change: None, path }));
+        };
+        if outcome != Outcome::Done {
+            access(&path, outcome);
+            *self.buffer = path;
+            return;
+        }
+        let argv = self.target.memory().strings(argv, ARGV_LIMIT);
+        let cwd = self.target.cwd().unwrap_or_default();
+        self.send(Event::Exec(Image { exe: &path, cwd: &cwd, argv: &argv }));
+        access(&path, outcome);
+        for interpreter in target::interpreters(&path) {
+            // An interpreter may be named relative to the working directory.
+            let path = Joined::new(&cwd, &interpreter).pieces().concat();
+            access(&path, target::look(&path, true).outcome);
+        }
+        *self.buffer = path;
+    }
+
+    fn connect(&mut self, call: Call, address: u64, length: u64) {
+        let mut bytes = [0; 128];
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
+        let Ok(count) = self.target.memory().read(address, &mut bytes[..length]) else { return };
+        match address::decode(&bytes[..count]) {
+            Address::Local => {}
+            Address::Network(host) => self.send(Event::Network(host.to_string().as_bytes())),
+            Address::Path(name) => {
+                let Ok(cwd) = self.target.cwd() else {
+                    self.send(Event::Gap(Gap::UnresolvedDirectory));
+                    return;
+                };
+                let path = Joined::new(&cwd, name);
+                let outcome = target::look(&path.pieces().concat(), true).outcome;
+                let kind = AccessKind::Stat;
+                self.send(Event::Access(Access { call, kind, outcome, follow: true, change: None, path }));
+            }
+        }
+    }
+}

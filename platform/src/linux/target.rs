@@ -1,0 +1,317 @@
+//! One thread whose call is held: what its names mean, seen from outside through `/proc`.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use libc::AT_FDCWD;
+use shm_protocol::access::{Before, Outcome};
+use shm_protocol::path::Joined;
+
+use super::memory::{Memory, Unreadable};
+
+/// A thread whose call is held, and the process it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) thread: u32,
+    pub(super) process: u32,
+}
+
+/// Why a name could not be made into an absolute path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unnamed {
+    /// The call will fail, or names nothing in the file system: there is nothing to record.
+    Nothing,
+    /// Memory could not be read.
+    Unreadable,
+    /// The directory could not be told.
+    NoDirectory,
+}
+
+impl Target {
+    pub(super) fn memory(self) -> Memory {
+        Memory::of(self.thread)
+    }
+
+    /// What the symbolic link `/proc/<thread>/<name>` points to; `Err(Nothing)` for what has no path: pipes,
+    /// sockets, files that are unlinked or never had a name.
+    fn link(self, name: &str) -> Result<Vec<u8>, Unnamed> {
+        let target = match std::fs::read_link(format!("/proc/{}/{name}", self.thread)) {
+            Ok(target) => target,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Unnamed::Nothing),
+            Err(_) => return Err(Unnamed::NoDirectory),
+        };
+        let unlinked = || target.as_os_str().as_bytes().ends_with(b" (deleted)") && !target.exists();
+        if !target.has_root() || unlinked() {
+            return Err(Unnamed::Nothing);
+        }
+        Ok(target.into_os_string().into_vec())
+    }
+
+    /// The working directory.
+    pub(super) fn cwd(self) -> Result<Vec<u8>, Unnamed> {
+        self.link("cwd")
+    }
+
+    /// The path of descriptor `fd`.
+    fn descriptor(self, fd: i32) -> Result<Vec<u8>, Unnamed> {
+        if fd == AT_FDCWD { self.cwd() } else { self.link(&format!("fd/{fd}")) }
+    }
+
+    /// The absolute path of the descriptor itself, into `path`.
+    pub(super) fn name_descriptor(self, fd: i32, path: &mut Vec<u8>) -> Result<(), Unnamed> {
+        *path = self.descriptor(fd)?;
+        Ok(())
+    }
+
+    /// The absolute path of the name at `address` relative to `dir`, into `path`. An empty name is the
+    /// descriptor itself if `empty_is_descriptor`, else nothing.
+    pub(super) fn name_at(
+        self,
+        dir: i32,
+        address: u64,
+        empty_is_descriptor: bool,
+        path: &mut Vec<u8>,
+    ) -> Result<(), Unnamed> {
+        path.clear();
+        match self.memory().string(address, path) {
+            Ok(()) => {}
+            Err(Unreadable::BadAddress) => return Err(Unnamed::Nothing),
+            Err(Unreadable::Forbidden) => return Err(Unnamed::Unreadable),
+        }
+        if path.is_empty() {
+            return if empty_is_descriptor { self.name_descriptor(dir, path) } else { Err(Unnamed::Nothing) };
+        }
+        if path.first() != Some(&b'/') {
+            let directory = self.descriptor(dir)?;
+            *path = Joined::new(&directory, path).pieces().concat();
+        }
+        if let Some(real) = self.through_proc(path) {
+            *path = real?;
+        }
+        Ok(())
+    }
+
+    /// The path that a name under `/proc/self` or `/dev/fd` leads to: `/proc/self/cwd/a` is another name for
+    /// a file of the project, and means something else in this process.
+    fn through_proc(self, path: &[u8]) -> Option<Result<Vec<u8>, Unnamed>> {
+        let mut parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+        let link = match (parts.next()?, parts.next()?) {
+            (b"dev", b"stdin") => "fd/0".to_owned(),
+            (b"dev", b"stdout") => "fd/1".to_owned(),
+            (b"dev", b"stderr") => "fd/2".to_owned(),
+            (b"dev", b"fd") => format!("fd/{}", number(parts.next()?)?),
+            (b"proc", owner) => {
+                let own = owner == b"self" || owner == b"thread-self" || number(owner) == Some(self.process);
+                if !own {
+                    return None;
+                }
+                match parts.next()? {
+                    b"cwd" => "cwd".to_owned(),
+                    b"root" => "root".to_owned(),
+                    b"exe" => "exe".to_owned(),
+                    b"fd" => format!("fd/{}", number(parts.next()?)?),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(self.link(&link).map(|mut real| {
+            for part in parts {
+                real.push(b'/');
+                real.extend_from_slice(part);
+            }
+            real
+        }))
+    }
+
+    /// The process that this one was forked from.
+    pub(super) fn parent(self) -> Option<u32> {
+        let stat = std::fs::read(format!("/proc/{}/stat", self.process)).ok()?;
+        // The second field is the name in parentheses, which may hold anything; the fourth is the parent.
+        let end = stat.iter().rposition(|&byte| byte == b')')?;
+        let parent = stat.get(end + 1..)?.split(|&byte| byte == b' ').nth(2)?;
+        number(parent)
+    }
+
+    /// Whether descriptor `fd` of the process is the same open pipe, terminal or file as `own` of this one.
+    pub(super) fn shares(self, fd: i32, own: i32) -> bool {
+        let theirs = std::fs::metadata(format!("/proc/{}/fd/{fd}", self.thread));
+        let ours = std::fs::metadata(format!("/proc/self/fd/{own}"));
+        let key = |metadata: &std::fs::Metadata| {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino(), metadata.rdev())
+        };
+        matches!((theirs, ours), (Ok(theirs), Ok(ours)) if key(&theirs) == key(&ours))
+    }
+}
+
+/// The process that the thread belongs to.
+pub(super) fn process_of(thread: u32) -> Option<u32> {
+    let status = std::fs::read(format!("/proc/{thread}/status")).ok()?;
+    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:\t"))?;
+    number(line)
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// A look at a path from outside.
+pub(super) struct Look {
+    pub(super) before: Before,
+    pub(super) outcome: Outcome,
+    pub(super) stat: Option<libc::stat>,
+}
+
+/// Looks at the absolute `path` as a call would that follows or does not follow a link at its end.
+pub(super) fn look(path: &[u8], follow: bool) -> Look {
+    let nothing = |outcome, before| Look { before, outcome, stat: None };
+    let Ok(path) = CString::new(path) else { return nothing(Outcome::Refused, Before::Unknown) };
+    // SAFETY: an all-zero value is valid for this structure of integers.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    // SAFETY: `path` is a C string and `stat` is writable, both for the length of the call.
+    if unsafe { libc::fstatat(AT_FDCWD, path.as_ptr(), &raw mut stat, flags) } == 0 {
+        let mode = (stat.st_mode & 0o7777) as u16;
+        let before = match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG => Before::File(mode),
+            libc::S_IFDIR => Before::Directory(mode),
+            libc::S_IFLNK => Before::Symlink,
+            _ => Before::Other,
+        };
+        return Look { before, outcome: Outcome::Done, stat: Some(stat) };
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::ENOENT | libc::ENOTDIR) => nothing(Outcome::Absent, Before::Absent),
+        _ => nothing(Outcome::Refused, Before::Unknown),
+    }
+}
+
+/// The files that the kernel will open by itself to execute the file at `path`: the interpreter that a script
+/// names, then that one's interpreter and so on, and the program interpreter of the binary at the end.
+pub(super) fn interpreters(path: &[u8]) -> Vec<Vec<u8>> {
+    /// `BINPRM_MAX_RECURSION` in fs/exec.c.
+    const MOST: usize = 5;
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut file = path.to_vec();
+    while found.len() < MOST {
+        let Some(next) = interpreter(Path::new(OsStr::from_bytes(&file))) else { break };
+        found.push(next.clone());
+        file = next;
+    }
+    found
+}
+
+fn interpreter(path: &Path) -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::options().read(true).open(path).ok()?;
+    let mut head = [0_u8; 4096];
+    let count = file.read_at(&mut head, 0).ok()?;
+    let head = &head[..count];
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|&byte| byte == b'\n').next()?;
+        let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+        return words.next().map(<[u8]>::to_vec);
+    }
+    let (offset, length) = elf_interpreter(head)?;
+    let mut name = vec![0; length];
+    file.read_exact_at(&mut name, offset).ok()?;
+    while name.last() == Some(&0) {
+        name.pop();
+    }
+    Some(name)
+}
+
+/// Where the name of the program interpreter (`PT_INTERP`) of a little-endian ELF file lies, elf(5).
+fn elf_interpreter(head: &[u8]) -> Option<(u64, usize)> {
+    const PT_INTERP: u64 = 3;
+    let field = |at: usize, size: usize| -> Option<u64> {
+        let mut bytes = [0; 8];
+        bytes[..size].copy_from_slice(head.get(at..at + size)?);
+        Some(u64::from_le_bytes(bytes))
+    };
+    let wide = match head.get(..6)? {
+        [0x7f, b'E', b'L', b'F', 2, 1] => true,
+        [0x7f, b'E', b'L', b'F', 1, 1] => false,
+        _ => return None,
+    };
+    let (table, entry, count) = if wide {
+        (field(32, 8)?, field(54, 2)?, field(56, 2)?)
+    } else {
+        (field(28, 4)?, field(42, 2)?, field(44, 2)?)
+    };
+    (0..count).find_map(|index| {
+        let header = usize::try_from(table.checked_add(index * entry)?).ok()?;
+        if field(header, 4)? != PT_INTERP {
+            return None;
+        }
+        let (offset, length) = if wide {
+            (field(header + 8, 8)?, field(header + 32, 8)?)
+        } else {
+            (field(header + 4, 4)?, field(header + 16, 4)?)
+        };
+        Some((offset, usize::try_from(length).ok().filter(|length| *length <= 4096)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Target {
+        Target { thread: std::process::id(), process: std::process::id() }
+    }
+
+    fn named(name: &str) -> Result<Vec<u8>, Unnamed> {
+        let name = CString::new(name).expect("no NUL");
+        let mut path = Vec::new();
+        own().name_at(AT_FDCWD, name.as_ptr() as u64, false, &mut path).map(|()| path)
+    }
+
+    #[test]
+    fn names_through_proc_mean_what_they_mean_in_the_process() {
+        let cwd = std::env::current_dir().expect("a cwd").into_os_string().into_vec();
+        let inside = [&cwd[..], b"/a/b"].concat();
+        assert_eq!(named("a/b"), Ok(inside.clone()));
+        assert_eq!(named("/proc/self/cwd/a/b"), Ok(inside.clone()));
+        assert_eq!(named(&format!("/proc/{}/cwd//./a/b", std::process::id())), Ok(inside));
+        assert_eq!(named("/proc/self/maps"), Ok(b"/proc/self/maps".to_vec()));
+        assert_eq!(named("/proc/1/cwd/a"), Ok(b"/proc/1/cwd/a".to_vec()));
+        assert_eq!(named(""), Err(Unnamed::Nothing));
+    }
+
+    #[test]
+    fn a_look_tells_what_stands_at_a_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name).into_os_string().into_vec();
+        std::fs::write(folder.path().join("file"), "").expect("a file");
+        std::os::unix::fs::symlink("file", folder.path().join("link")).expect("a link");
+        assert!(matches!(look(&at("file"), true).before, Before::File(_)));
+        assert!(matches!(look(&at("link"), true).before, Before::File(_)));
+        assert_eq!(look(&at("link"), false).before, Before::Symlink);
+        assert_eq!(look(&at("nothing"), true).outcome, Outcome::Absent);
+        assert_eq!(look(&at("file/below"), true).outcome, Outcome::Absent);
+    }
+
+    #[test]
+    fn scripts_and_binaries_name_their_interpreters() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inner = folder.path().join("inner");
+        let outer = folder.path().join("outer");
+        std::fs::write(&inner, "#! /bin/sh -e\n").expect("a script");
+        std::fs::write(&outer, format!("#!{}\n", inner.display())).expect("a script");
+        let found = interpreters(outer.as_os_str().as_bytes());
+        assert_eq!(found[0], inner.as_os_str().as_bytes());
+        assert_eq!(found[1], b"/bin/sh");
+        assert!(found[2].starts_with(b"/lib"), "{:?}", String::from_utf8_lossy(&found[2]));
+        assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn the_parent_of_this_process_is_found() {
+        assert_eq!(own().parent(), Some(std::os::unix::process::parent_id()));
+        assert_eq!(process_of(std::process::id()), Some(std::process::id()));
+    }
+}

@@ -1,0 +1,130 @@
+//! One traced command: how it is started under the net, and what is waited for at its end.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{self, Child};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shm_protocol::access::Gap;
+use shm_protocol::record::Exit;
+use shm_protocol::session::VARIABLE;
+
+use super::net::{Net, NetError};
+use super::ring::{Drainer, SharedRing};
+use super::{filter, inject};
+use crate::tracing::{Capture, CaptureChoice, CaptureReport, Command, GapReport, Sink, SpawnError};
+
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: an all-zero value is valid for this structure of integers.
+    let mut now: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: `now` is writable for the length of the call; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+pub(crate) struct Tracee {
+    child: Child,
+    net: Option<Net>,
+    drainer: Option<Drainer>,
+    gaps: Vec<GapReport>,
+}
+
+impl Tracee {
+    pub(crate) fn spawn(command: Command, sink: Arc<dyn Sink>) -> Result<Self, SpawnError> {
+        let tracing = |what| move |source| SpawnError::Tracing { what, source };
+        let program = command.argv.first().cloned().unwrap_or_default();
+        let refused = |source: io::Error| {
+            let program = program.to_string_lossy().into_owned();
+            match source.kind() {
+                ErrorKind::NotFound => SpawnError::NotFound { program },
+                _ => SpawnError::NotExecutable { program, source },
+            }
+        };
+        if !command.cwd.is_dir() {
+            let source = io::Error::from(ErrorKind::NotADirectory);
+            return Err(SpawnError::Tracing { what: "entering the working directory", source });
+        }
+
+        let cookie = random().map_err(tracing("drawing a random number"))?;
+        let library = command.library_folder.as_deref().filter(|_| command.capture != CaptureChoice::SeccompOnly);
+        let mut environment = command.environment;
+        let mut shared = None;
+        if let Some(folder) = library {
+            let ring = Arc::new(SharedRing::create().map_err(tracing("making the shared memory"))?);
+            if inject::add(&mut environment, folder, cookie, &ring.path()) {
+                shared = Some(ring);
+            }
+        }
+        let mut child = process::Command::new(&program);
+        child.args(command.argv.iter().skip(1)).env_clear().envs(environment).current_dir(&command.cwd);
+        child.stdin(command.stdin).stdout(command.stdout).stderr(command.stderr);
+
+        let drain = |shared: &Option<Arc<SharedRing>>| {
+            let drainer = shared.as_ref().map(|ring| Drainer::start(Arc::clone(ring), Arc::clone(&sink)));
+            drainer.transpose().map_err(tracing("starting a thread"))
+        };
+        let mut no_filter = "not asked for".to_owned();
+        if command.capture != CaptureChoice::Preload {
+            let own_folder = library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec());
+            let filter = filter::build(cookie, command.watch_stdin);
+            match Net::spawn(&mut child, filter, Arc::clone(&sink), shared.clone(), own_folder) {
+                Ok((child, net)) => {
+                    return Ok(Self { child, net: Some(net), drainer: drain(&shared)?, gaps: Vec::new() });
+                }
+                Err(NetError::Command(source)) => return Err(refused(source)),
+                Err(NetError::Refused(source)) if command.capture == CaptureChoice::Auto => {
+                    no_filter = source.to_string();
+                }
+                Err(NetError::Refused(source)) => {
+                    return Err(SpawnError::Tracing { what: "installing a seccomp filter with a listener", source });
+                }
+            }
+        }
+        if let Some(ring) = &shared {
+            child.env(VARIABLE, inject::session(0, &ring.path()));
+        }
+        let child = child.spawn().map_err(refused)?;
+        let gaps = vec![GapReport { gap: Gap::NoFilter, detail: no_filter }];
+        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn wait(&mut self) -> io::Result<Exit> {
+        let status = self.child.wait()?;
+        Ok(match (status.code(), status.signal()) {
+            (Some(code), _) => Exit::Code(code as u8),
+            (None, signal) => Exit::Signal(signal.unwrap_or_default() as u8),
+        })
+    }
+
+    pub(crate) fn finish(self, grace: Duration) -> CaptureReport {
+        let capture = if self.net.is_some() { Capture::Seccomp } else { Capture::Preload };
+        let mut report = CaptureReport { capture, gaps: self.gaps, survivors: Vec::new(), dropped: 0 };
+        if let Some(net) = self.net {
+            net.finish(grace, &mut report);
+        }
+        if let Some(drainer) = self.drainer {
+            let finished = drainer.finish();
+            report.dropped = finished.lost;
+            if finished.bad > 0 {
+                report.gaps.push(GapReport { gap: Gap::BadRecord, detail: format!("{} records", finished.bad) });
+            }
+        }
+        report
+    }
+}
+
+/// A random number that is not 0.
+fn random() -> io::Result<u64> {
+    let mut bytes = [0_u8; 8];
+    // SAFETY: the buffer is writable and as long as said.
+    let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if count != bytes.len() as isize {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from_ne_bytes(bytes).max(1))
+}

@@ -1,0 +1,122 @@
+//! Systems on which nothing can be traced yet: every call says so.
+
+pub(crate) mod tracing {
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use shm_protocol::record::Exit;
+
+    use crate::tracing::{CaptureReport, Command, Sink, SpawnError};
+
+    pub(crate) enum Tracee {}
+
+    impl Tracee {
+        pub(crate) fn spawn(_: Command, _: Arc<dyn Sink>) -> Result<Self, SpawnError> {
+            Err(SpawnError::Tracing { what: "tracing a command", source: super::unsupported() })
+        }
+
+        pub(crate) fn pid(&self) -> u32 {
+            match *self {}
+        }
+
+        pub(crate) fn wait(&mut self) -> io::Result<Exit> {
+            match *self {}
+        }
+
+        pub(crate) fn finish(self, _: Duration) -> CaptureReport {
+            match self {}
+        }
+    }
+
+    pub(crate) fn now_ns() -> u64 {
+        use std::sync::OnceLock;
+        use std::time::Instant;
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    }
+}
+
+pub(crate) mod inject {
+    use std::io;
+    use std::path::Path;
+
+    pub(crate) fn unpack(_: &[u8], _: &Path) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+}
+
+pub(crate) mod process {
+    use shm_protocol::record::Exit;
+
+    use crate::process::StandardInput;
+
+    pub(crate) fn umask() -> u32 {
+        0
+    }
+
+    pub(crate) fn forward_signals_to(_: u32) {}
+
+    pub(crate) fn end_like(exit: Exit) -> ! {
+        std::process::exit(match exit {
+            Exit::Code(code) => i32::from(code),
+            Exit::Signal(signal) => 128 + i32::from(signal),
+        })
+    }
+
+    pub(crate) fn standard_input() -> StandardInput {
+        StandardInput::Stream
+    }
+
+    pub(crate) fn output_streams_are_one() -> bool {
+        false
+    }
+}
+
+pub(crate) mod files {
+    use std::ffi::{OsStr, OsString};
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use crate::files::Identity;
+
+    pub(crate) fn identity(_: &Path, _: bool) -> io::Result<Identity> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn symlink(_: &Path, _: &Path) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn bytes_of(name: &OsStr) -> &[u8] {
+        name.as_encoded_bytes()
+    }
+
+    pub(crate) fn name_of(bytes: &[u8]) -> OsString {
+        String::from_utf8_lossy(bytes).into_owned().into()
+    }
+
+    pub(crate) fn user_cache_folder() -> Option<PathBuf> {
+        None
+    }
+
+    pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    pub(crate) fn is_writable_by_others(_: &Path) -> io::Result<bool> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn clock_barrier(_: &Path) -> io::Result<i128> {
+        Err(super::unsupported())
+    }
+}
+
+fn unsupported() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::Unsupported, "not supported on this system yet, only on Linux")
+}
