@@ -7,10 +7,12 @@ use std::time::Duration;
 use shm_protocol::record::{Event, Record};
 use tracerun_platform::tracing::{CaptureChoice, Command, Sink, Tracee};
 
+static QUIET: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 struct Print;
 
 impl Sink for Print {
     fn record(&self, record: &Record<'_>) {
+        if QUIET.load(std::sync::atomic::Ordering::Relaxed) { return; }
         match record.event {
             Event::Access(access) => eprintln!(
                 "{} {} {:?} {:?} {:?} {}",
@@ -30,6 +32,7 @@ impl Sink for Print {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    QUIET.store(std::env::var_os("QUIET").is_some(), std::sync::atomic::Ordering::Relaxed);
     let command = Command {
         argv: std::env::args_os().skip(1).collect(),
         environment: std::env::vars_os().collect(),

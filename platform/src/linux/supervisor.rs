@@ -17,7 +17,7 @@ use super::address::{self, Address};
 use super::filter::{self, NATIVE_ARCH};
 use super::ring::SharedRing;
 use super::seccomp::{Answer, Listener};
-use super::target::{self, Look, Target, Unnamed};
+use super::target::{self, Kin, Look, Target, Unnamed};
 use crate::tracing::{Sink, now_ns};
 
 /// Bytes of an argument vector that are kept.
@@ -31,6 +31,8 @@ pub(super) struct Supervisor {
     /// Accesses under this folder are tracerun's own: the preload library.
     own_folder: Option<Vec<u8>>,
     processes: Mutex<Processes>,
+    /// By device, inode and status change time of the executable.
+    interpreters: Mutex<HashMap<Option<(u64, u64, i64, i64)>, Arc<[Vec<u8>]>>>,
     stopped: AtomicBool,
 }
 
@@ -53,7 +55,15 @@ impl Supervisor {
         let mut processes = Processes::default();
         processes.known.insert(root);
         processes.of_thread.insert(root, root);
-        Self { listener, sink, ring, own_folder, processes: Mutex::new(processes), stopped: AtomicBool::new(false) }
+        Self {
+            listener,
+            sink,
+            ring,
+            own_folder,
+            processes: Mutex::new(processes),
+            interpreters: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        }
     }
 
     /// The processes seen that are still there: pid and name.
@@ -112,22 +122,25 @@ impl Supervisor {
     /// ids are used again. A process seen for the first time is announced.
     fn target(&self, thread: u32, afresh: bool) -> Target {
         let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = match processes.of_thread.get(&thread) {
-            Some(&process) if !afresh => process,
-            _ => {
-                let process = target::process_of(thread).unwrap_or(thread);
-                processes.of_thread.insert(thread, process);
-                process
-            }
-        };
-        let target = Target { thread, process };
-        if processes.known.insert(process) {
-            drop(processes);
-            if let Some(parent) = target.parent() {
-                self.sink.record(&Record { pid: process, time_ns: now_ns(), event: Event::Fork { parent } });
-            }
+        if let (Some(&process), false) = (processes.of_thread.get(&thread), afresh) {
+            return Target { thread, process };
         }
-        target
+        let kin = Kin::of(thread).unwrap_or(Kin { process: thread, parent: 0 });
+        processes.of_thread.insert(thread, kin.process);
+        let is_new = processes.known.insert(kin.process);
+        drop(processes);
+        if is_new {
+            let event = Event::Fork { parent: kin.parent };
+            self.sink.record(&Record { pid: kin.process, time_ns: now_ns(), event });
+        }
+        Target { thread, process: kin.process }
+    }
+
+    /// The interpreters of an executable that has been looked at; read from the file once.
+    fn interpreters(&self, path: &[u8], look: &Look) -> Arc<[Vec<u8>]> {
+        let key = look.stat.map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
+        let mut known = self.interpreters.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(key).or_insert_with(|| target::interpreters(path).into()))
     }
 
     fn forget(&self, process: u32) {
@@ -319,9 +332,9 @@ impl Judgement<'_> {
         let cwd = self.target.cwd().unwrap_or_default();
         self.send(Event::Exec(Image { exe: &path, cwd: &cwd, argv: &argv }));
         access(&path, outcome);
-        for interpreter in target::interpreters(&path) {
+        for interpreter in self.supervisor.interpreters(&path, &look).iter() {
             // An interpreter may be named relative to the working directory.
-            let path = Joined::new(&cwd, &interpreter).pieces().concat();
+            let path = Joined::new(&cwd, interpreter).pieces().concat();
             access(&path, target::look(&path, true).outcome);
         }
         *self.buffer = path;
