@@ -106,8 +106,8 @@ impl Supervisor {
 
     fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>) -> Answer {
         let time_ns = now_ns();
-        let target = self.target(held.pid, false);
         let call = if held.data.arch == NATIVE_ARCH { filter::watched(held.data.nr) } else { None };
+        let target = self.target(held.pid, matches!(call, Some(Call::execve | Call::execveat)));
         let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };
         match call {
             Some(call) => judgement.call(call),
@@ -309,7 +309,6 @@ impl Judgement<'_> {
     }
 
     fn execute(&mut self, call: Call, file: Touch, argv: u64) {
-        self.target = self.supervisor.target(self.held.pid, true);
         let Some(path) = self.name(file) else { return };
         let look = target::look(&path, file.follow);
         let executable =
