@@ -1,7 +1,11 @@
 //! Everything a run's process tree did, merged from the records of all observers.
 
+mod collector;
+
 use shm_protocol::access::{AccessKind, Before, Gap};
 use shm_protocol::record::Exit;
+
+pub use collector::Collector;
 
 /// All processes and accesses of a run.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +112,29 @@ pub struct Changes {
     pub modified_ns: Option<u64>,
     /// First change of metadata.
     pub metadata_ns: Option<u64>,
+}
+
+impl Changes {
+    /// Both changes, made to one path.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        let first = |mine: Option<u64>, theirs: Option<u64>| match (mine, theirs) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+        Self {
+            before: if other.first_ns() < self.first_ns() { other.before } else { self.before },
+            replaced_ns: first(self.replaced_ns, other.replaced_ns),
+            modified_ns: first(self.modified_ns, other.modified_ns),
+            metadata_ns: first(self.metadata_ns, other.metadata_ns),
+        }
+    }
+
+    /// The time of the first change of any kind.
+    #[must_use]
+    pub fn first_ns(&self) -> u64 {
+        [self.replaced_ns, self.modified_ns, self.metadata_ns].into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
 }
 
 /// Something that may have gone unseen.

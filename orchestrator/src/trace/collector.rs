@@ -1,0 +1,635 @@
+//! The sink of a run: merges records, which come from several observers in no particular order, into a `Trace`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use platform::files::{self, FileType};
+use platform::tracing::{CaptureReport, Sink};
+use shm_protocol::access::{Access, AccessKind, Change, Effect};
+use shm_protocol::path::{Step, is_normal, normalize};
+use shm_protocol::record::{Event, Exit, Image, Record};
+
+use super::{Changes, PathAccess, PathId, Process, ProcessCapture, ProcessExit, ProcessId, Trace, TraceGap};
+
+/// Merges the records of one run. Its memory is bounded by distinct (process, path, kind), not by records.
+pub struct Collector {
+    start_ns: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    images: Vec<ImageState>,
+    /// The images of each pid, in order of their start.
+    of_pid: HashMap<u32, Vec<usize>>,
+    paths: HashMap<Box<[u8]>, PathId>,
+    accesses: HashMap<(usize, PathId, AccessKind), Merged>,
+    gaps: Vec<(shm_protocol::access::Gap, usize)>,
+    network: Vec<(usize, String)>,
+    stdin_readers: Vec<usize>,
+    io_uring_refused: Vec<usize>,
+}
+
+/// One program image in one process, as far as it is known.
+#[derive(Default)]
+struct ImageState {
+    parent: Option<usize>,
+    pid: u32,
+    argv: Vec<Vec<u8>>,
+    exe: Vec<u8>,
+    cwd: Vec<u8>,
+    start_ns: u64,
+    end_ns: Option<u64>,
+    exit: Option<ImageExit>,
+    instrumented: bool,
+    /// It began with a fork or an exec that was seen, not with an access of a process never heard of.
+    announced: bool,
+    /// Its exec failed: everything it did belongs to this image.
+    taken_back: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum ImageExit {
+    Process(Exit),
+    Exec(usize),
+}
+
+/// The accesses of one image to one path in one way.
+struct Merged {
+    follow: bool,
+    no_follow: bool,
+    count: u32,
+    first_ns: u64,
+    changes: Option<Changes>,
+    /// When the earliest change was made, so that what was there before it wins.
+    earliest_change_ns: u64,
+}
+
+impl Collector {
+    /// A collector for a run that starts at `start_ns` of `platform::tracing::now_ns`.
+    #[must_use]
+    pub fn new(start_ns: u64) -> Self {
+        Self { start_ns, state: Mutex::default() }
+    }
+
+    /// The trace of everything that was recorded, of a run that ended at `end_ns`.
+    #[must_use]
+    pub fn finish(&self, report: &CaptureReport, end_ns: u64) -> Trace {
+        let state = std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        state.into_trace(report, self.start_ns, end_ns)
+    }
+}
+
+impl Sink for Collector {
+    fn record(&self, record: &Record<'_>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).record(record);
+    }
+}
+
+impl State {
+    fn record(&mut self, record: &Record<'_>) {
+        let (pid, time_ns) = (record.pid, record.time_ns);
+        match record.event {
+            Event::Fork { parent } => self.fork(pid, parent, time_ns),
+            Event::Exec(image) => self.exec(pid, &image, time_ns),
+            Event::ExecFailed => self.exec_failed(pid, time_ns),
+            Event::Exit(exit) => {
+                let image = self.image_at(pid, time_ns);
+                self.images[image].exit = Some(ImageExit::Process(exit));
+                self.images[image].end_ns = Some(time_ns);
+            }
+            Event::Instrumented => {
+                let image = self.image_at(pid, time_ns);
+                self.images[image].instrumented = true;
+            }
+            Event::Access(access) => self.access(pid, &access, time_ns),
+            Event::Gap(gap) => {
+                let image = self.image_at(pid, time_ns);
+                if !self.gaps.contains(&(gap, image)) {
+                    self.gaps.push((gap, image));
+                }
+            }
+            Event::StdinRead => {
+                let image = self.image_at(pid, time_ns);
+                push_new(&mut self.stdin_readers, image);
+            }
+            Event::Network(address) => {
+                let image = self.image_at(pid, time_ns);
+                push_new(&mut self.network, (image, String::from_utf8_lossy(address).into_owned()));
+            }
+            Event::IoUringRefused => {
+                let image = self.image_at(pid, time_ns);
+                push_new(&mut self.io_uring_refused, image);
+            }
+        }
+    }
+
+    /// The image that process `pid` ran at `time_ns`; a new one if it was not heard of, or had ended.
+    fn image_at(&mut self, pid: u32, time_ns: u64) -> usize {
+        let known = self.of_pid.get(&pid).into_iter().flatten().rev().copied();
+        let mut earliest = None;
+        for image in known {
+            let state = &self.images[image];
+            if state.start_ns <= time_ns {
+                let gone = matches!(state.exit, Some(ImageExit::Process(_)));
+                if gone && state.end_ns.is_some_and(|end| end < time_ns) {
+                    break;
+                }
+                return image;
+            }
+            earliest = Some(image);
+        }
+        if let Some(image) = earliest.filter(|&image| self.of_pid[&pid].first() == Some(&image)) {
+            // A record from before the fork was noticed.
+            self.images[image].start_ns = time_ns;
+            return image;
+        }
+        self.begin(ImageState { pid, start_ns: time_ns, ..ImageState::default() })
+    }
+
+    fn begin(&mut self, image: ImageState) -> usize {
+        let index = self.images.len();
+        let images = self.of_pid.entry(image.pid).or_default();
+        let place = images.partition_point(|&other| self.images[other].start_ns <= image.start_ns);
+        images.insert(place, index);
+        self.images.push(image);
+        index
+    }
+
+    fn fork(&mut self, pid: u32, parent: u32, time_ns: u64) {
+        let parent = (parent != 0 && self.of_pid.contains_key(&parent)).then(|| self.image_at(parent, time_ns));
+        let child = self.image_at(pid, time_ns);
+        if self.images[child].announced {
+            return;
+        }
+        if let Some(parent) = parent {
+            let (argv, exe, cwd) = {
+                let of = &self.images[parent];
+                (of.argv.clone(), of.exe.clone(), of.cwd.clone())
+            };
+            let instrumented = self.images[parent].instrumented;
+            let image = &mut self.images[child];
+            (image.argv, image.exe, image.cwd) = (argv, exe, cwd);
+            image.parent = Some(parent);
+            image.instrumented |= instrumented;
+        }
+        self.images[child].announced = true;
+    }
+
+    fn exec(&mut self, pid: u32, image: &Image<'_>, time_ns: u64) {
+        let before = self.of_pid.contains_key(&pid).then(|| self.image_at(pid, time_ns));
+        let mut next = ImageState {
+            pid,
+            argv: image.argv.split_terminator_nul(),
+            exe: normal(image.exe),
+            cwd: image.cwd.to_vec(),
+            start_ns: time_ns,
+            announced: true,
+            ..ImageState::default()
+        };
+        match before {
+            // What the command's process did before it became the command: looking for it in PATH.
+            Some(before) if !self.images[before].announced => {
+                next.start_ns = self.images[before].start_ns;
+                self.images[before] = next;
+            }
+            Some(before) => {
+                next.parent = Some(before);
+                let next = self.begin(next);
+                self.images[before].exit = Some(ImageExit::Exec(next));
+                self.images[before].end_ns = Some(time_ns);
+            }
+            None => {
+                self.begin(next);
+            }
+        }
+    }
+
+    fn exec_failed(&mut self, pid: u32, time_ns: u64) {
+        let failed = self.image_at(pid, time_ns);
+        let Some(before) = self.images[failed].parent else { return };
+        if !matches!(self.images[before].exit, Some(ImageExit::Exec(next)) if next == failed) {
+            return;
+        }
+        self.images[before].exit = None;
+        self.images[before].end_ns = None;
+        self.images[failed].taken_back = Some(before);
+        if let Some(images) = self.of_pid.get_mut(&pid) {
+            images.retain(|&image| image != failed);
+        }
+    }
+
+    fn access(&mut self, pid: u32, access: &Access<'_>, time_ns: u64) {
+        let image = self.image_at(pid, time_ns);
+        let path = self.path(&access.path.pieces());
+        let kind = access.outcome.settle(access.kind);
+        let merged = self.accesses.entry((image, path, kind)).or_insert(Merged {
+            follow: false,
+            no_follow: false,
+            count: 0,
+            first_ns: time_ns,
+            changes: None,
+            earliest_change_ns: u64::MAX,
+        });
+        merged.follow |= access.follow;
+        merged.no_follow |= !access.follow;
+        merged.count = merged.count.saturating_add(1);
+        merged.first_ns = merged.first_ns.min(time_ns);
+        if let Some(change) = access.change.filter(|_| !kind.observes()) {
+            merged.change(change, time_ns);
+        }
+    }
+
+    fn path(&mut self, pieces: &[&[u8]; 3]) -> PathId {
+        let raw = pieces.concat();
+        match self.paths.get(raw.as_slice()) {
+            Some(&id) => id,
+            None => {
+                let id = self.paths.len() as PathId;
+                self.paths.insert(raw.into_boxed_slice(), id);
+                id
+            }
+        }
+    }
+}
+
+impl Merged {
+    fn change(&mut self, change: Change, time_ns: u64) {
+        let changes = self.changes.get_or_insert(Changes {
+            before: change.before,
+            replaced_ns: None,
+            modified_ns: None,
+            metadata_ns: None,
+        });
+        if time_ns < self.earliest_change_ns {
+            self.earliest_change_ns = time_ns;
+            changes.before = change.before;
+        }
+        let first = match change.effect {
+            Effect::Replace | Effect::Create => &mut changes.replaced_ns,
+            Effect::Modify => &mut changes.modified_ns,
+            Effect::Metadata => &mut changes.metadata_ns,
+        };
+        *first = Some(first.map_or(time_ns, |known| known.min(time_ns)));
+    }
+}
+
+fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+trait SplitNul {
+    fn split_terminator_nul(&self) -> Vec<Vec<u8>>;
+}
+
+impl SplitNul for [u8] {
+    /// The strings of a sequence in which each is followed by a NUL.
+    fn split_terminator_nul(&self) -> Vec<Vec<u8>> {
+        let mut strings: Vec<Vec<u8>> = self.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+        strings.pop();
+        strings
+    }
+}
+
+/// The lexical normal form of an absolute path.
+fn normal(path: &[u8]) -> Vec<u8> {
+    if is_normal(path) {
+        return path.to_vec();
+    }
+    let mut ends = Vec::new();
+    let mut normal = Vec::with_capacity(path.len());
+    normalize(path, |step| match step {
+        Step::Into(name) => {
+            ends.push(normal.len());
+            normal.push(b'/');
+            normal.extend_from_slice(name);
+        }
+        Step::Up => normal.truncate(ends.pop().unwrap_or(0)),
+    });
+    if normal.is_empty() {
+        normal.push(b'/');
+    }
+    normal
+}
+
+/// The paths that the raw path stands for: its lexical normal form, and, where it climbs out of a symbolic link
+/// by `..`, where it really leads.
+fn meanings(raw: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    let lexical = normal(raw);
+    if !raw.split(|&byte| byte == b'/').any(|component| component == b"..") {
+        return (lexical, None);
+    }
+    // Everything up to the last `..` is walked as the kernel does.
+    let last = raw.windows(3).rposition(|window| window == b"/..").unwrap_or(0);
+    let (walked, rest) = raw.split_at((last + 3).min(raw.len()));
+    let Ok(real) = std::fs::canonicalize(files::path_of(walked)) else { return (lexical, None) };
+    let real = normal(&[files::bytes_of(real.as_os_str()), b"/", rest].concat());
+    // The lexical form seen through links higher up is the same place.
+    let same = real == lexical || resolved(&lexical).is_some_and(|lexical| Some(lexical) == resolved(&real));
+    (lexical, (!same).then_some(real))
+}
+
+/// A path with the links on the way to its last component resolved.
+fn resolved(path: &[u8]) -> Option<Vec<u8>> {
+    let path = files::path_of(path);
+    let (parent, name) = (path.parent()?, path.file_name()?);
+    let real = std::fs::canonicalize(parent).ok()?.join(name);
+    Some(files::bytes_of(real.as_os_str()).to_vec())
+}
+
+impl State {
+    fn into_trace(mut self, report: &CaptureReport, start_ns: u64, end_ns: u64) -> Trace {
+        let mut trace = Trace { survivors: report.survivors.clone(), dropped: report.dropped, ..Trace::default() };
+        let ids = self.number(&mut trace, start_ns, end_ns);
+        let owner = |image: usize| ids[image];
+        let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
+
+        let mut interned: HashMap<Vec<u8>, PathId> = HashMap::with_capacity(self.paths.len());
+        let mut intern = |trace: &mut Trace, path: Vec<u8>| {
+            *interned.entry(path).or_insert_with_key(|path| {
+                trace.paths.push(path.clone());
+                (trace.paths.len() - 1) as PathId
+            })
+        };
+        let mut paths = vec![(0, None); self.paths.len()];
+        for (raw, id) in self.paths.drain() {
+            let (lexical, real) = meanings(&raw);
+            let lexical = intern(&mut trace, lexical);
+            paths[id as usize] = (lexical, real.map(|real| intern(&mut trace, real)));
+        }
+        let is_directory: Vec<bool> = trace
+            .paths
+            .iter()
+            .map(|path| {
+                let identity = files::identity(Path::new(&files::path_of(path)), true);
+                identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
+            })
+            .collect();
+
+        let mut merged: HashMap<(ProcessId, PathId, AccessKind), PathAccess> = HashMap::new();
+        for ((image, path, kind), access) in self.accesses {
+            let (lexical, real) = paths[path as usize];
+            for path in std::iter::once(lexical).chain(real) {
+                let kind = match kind {
+                    AccessKind::Read if is_directory[path as usize] => AccessKind::Stat,
+                    kind => kind,
+                };
+                let access = PathAccess {
+                    process: owner(image),
+                    path,
+                    kind,
+                    follow: access.follow,
+                    no_follow: access.no_follow,
+                    count: access.count,
+                    first_ns: since(access.first_ns),
+                    changes: access.changes.map(|changes| Changes {
+                        before: changes.before,
+                        replaced_ns: changes.replaced_ns.map(since),
+                        modified_ns: changes.modified_ns.map(since),
+                        metadata_ns: changes.metadata_ns.map(since),
+                    }),
+                };
+                merged.entry((access.process, path, kind)).and_modify(|known| known.absorb(&access)).or_insert(access);
+            }
+        }
+        trace.accesses = merged.into_values().collect();
+        trace.accesses.sort_unstable_by_key(|access| (access.first_ns, access.process, access.path, access.kind));
+
+        trace.gaps = report.gaps.iter().map(|gap| TraceGap { gap: gap.gap, process: 0, detail: gap.detail.clone() }).collect();
+        for (gap, image) in self.gaps {
+            push_new(&mut trace.gaps, TraceGap { gap, process: owner(image), detail: String::new() });
+        }
+        trace.network = self.network.into_iter().map(|(image, address)| (owner(image), address)).collect();
+        trace.stdin_readers = self.stdin_readers.into_iter().map(owner).collect();
+        trace.io_uring_refused = self.io_uring_refused.into_iter().map(owner).collect();
+        trace
+    }
+
+    /// Numbers the images in order of their start and adds them to the trace; gives the id of each image.
+    fn number(&mut self, trace: &mut Trace, start_ns: u64, end_ns: u64) -> Vec<ProcessId> {
+        let mut order: Vec<usize> = (0..self.images.len()).filter(|&image| self.images[image].taken_back.is_none()).collect();
+        order.sort_by_key(|&image| self.images[image].start_ns);
+        let mut ids = vec![0; self.images.len()];
+        for (place, &image) in order.iter().enumerate() {
+            ids[image] = place as ProcessId + 1;
+        }
+        for image in 0..self.images.len() {
+            let mut owner = image;
+            while let Some(before) = self.images[owner].taken_back {
+                owner = before;
+            }
+            ids[image] = ids[owner];
+        }
+        for image in order {
+            let state = std::mem::take(&mut self.images[image]);
+            trace.processes.push(Process {
+                id: ids[image],
+                parent: state.parent.map_or(0, |parent| ids[parent]),
+                pid: state.pid,
+                argv: state.argv,
+                exe: state.exe,
+                cwd: state.cwd,
+                start_ns: state.start_ns.saturating_sub(start_ns),
+                end_ns: state.end_ns.unwrap_or(end_ns).saturating_sub(start_ns),
+                exit: state.exit.map(|exit| match exit {
+                    ImageExit::Process(exit) => ProcessExit::Exit(exit),
+                    ImageExit::Exec(next) => ProcessExit::Exec(ids[next]),
+                }),
+                capture: if state.instrumented { ProcessCapture::Preload } else { ProcessCapture::Seccomp },
+            });
+        }
+        ids
+    }
+}
+
+impl PathAccess {
+    /// Takes in another access of the same process to the same path in the same way.
+    fn absorb(&mut self, other: &Self) {
+        self.follow |= other.follow;
+        self.no_follow |= other.no_follow;
+        self.count = self.count.saturating_add(other.count);
+        self.first_ns = self.first_ns.min(other.first_ns);
+        self.changes = match (self.changes, other.changes) {
+            (Some(mine), Some(theirs)) => Some(mine.merged(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::tracing::Capture;
+    use shm_protocol::access::{Before, Outcome};
+    use shm_protocol::calls::Call;
+    use shm_protocol::path::Joined;
+
+    fn send(collector: &Collector, pid: u32, time_ns: u64, event: Event<'_>) {
+        collector.record(&Record { pid, time_ns, event });
+    }
+
+    fn exec(collector: &Collector, pid: u32, time_ns: u64, argv: &[u8]) {
+        send(collector, pid, time_ns, Event::Exec(Image { exe: b"/bin/x", cwd: b"/p", argv }));
+    }
+
+    fn read(collector: &Collector, pid: u32, time_ns: u64, path: &[u8]) {
+        touch(collector, pid, time_ns, AccessKind::Read, None, path);
+    }
+
+    fn touch(collector: &Collector, pid: u32, time_ns: u64, kind: AccessKind, change: Option<Change>, path: &[u8]) {
+        let path = Joined::absolute(path);
+        let access = Access { call: Call::openat, kind, outcome: Outcome::Done, follow: true, change, path };
+        send(collector, pid, time_ns, Event::Access(access));
+    }
+
+    fn finish(collector: &Collector) -> Trace {
+        let report = CaptureReport { capture: Capture::Seccomp, gaps: vec![], survivors: vec![], dropped: 0 };
+        collector.finish(&report, 10_000)
+    }
+
+    fn owner<'t>(trace: &'t Trace, path: &str) -> &'t Process {
+        let access = trace.accesses.iter().find(|access| trace.path(access.path) == path.as_bytes());
+        trace.process(access.expect("accessed").process).expect("a process")
+    }
+
+    #[test]
+    fn an_exec_begins_a_process_with_the_same_pid() {
+        let collector = Collector::new(1000);
+        exec(&collector, 7, 1100, b"sh\0-c\0x\0");
+        send(&collector, 8, 1200, Event::Fork { parent: 7 });
+        read(&collector, 8, 1250, b"/p/forked");
+        exec(&collector, 8, 1300, b"cc\0a.c\0");
+        read(&collector, 8, 1400, b"/p/a.c");
+        send(&collector, 8, 1500, Event::Exit(Exit::Code(3)));
+        send(&collector, 7, 1600, Event::Exit(Exit::Code(0)));
+        let trace = finish(&collector);
+        let summary: Vec<_> =
+            trace.processes.iter().map(|process| (process.id, process.parent, process.pid, process.exit)).collect();
+        assert_eq!(
+            summary,
+            [
+                (1, 0, 7, Some(ProcessExit::Exit(Exit::Code(0)))),
+                (2, 1, 8, Some(ProcessExit::Exec(3))),
+                (3, 2, 8, Some(ProcessExit::Exit(Exit::Code(3)))),
+            ]
+        );
+        assert_eq!(trace.processes[1].argv, trace.processes[0].argv);
+        assert_eq!((owner(&trace, "/p/forked").id, owner(&trace, "/p/a.c").id), (2, 3));
+        assert_eq!(trace.processes[2].start_ns, 300);
+    }
+
+    #[test]
+    fn a_record_that_comes_late_belongs_to_the_image_of_its_time() {
+        let collector = Collector::new(0);
+        exec(&collector, 7, 100, b"a\0");
+        exec(&collector, 7, 300, b"b\0");
+        read(&collector, 7, 200, b"/late");
+        read(&collector, 7, 400, b"/after");
+        let trace = finish(&collector);
+        assert_eq!(owner(&trace, "/late").argv, [b"a"]);
+        assert_eq!(owner(&trace, "/after").argv, [b"b"]);
+    }
+
+    #[test]
+    fn what_the_command_did_to_be_found_is_its_own() {
+        let collector = Collector::new(0);
+        read(&collector, 7, 50, b"/usr/local/bin/cc");
+        exec(&collector, 7, 100, b"cc\0");
+        let trace = finish(&collector);
+        assert_eq!(trace.processes.len(), 1);
+        assert_eq!((trace.processes[0].start_ns, trace.processes[0].parent), (50, 0));
+    }
+
+    #[test]
+    fn a_failed_exec_is_taken_back() {
+        let collector = Collector::new(0);
+        exec(&collector, 7, 100, b"sh\0");
+        exec(&collector, 7, 200, b"nothing\0");
+        read(&collector, 7, 200, b"/attempt");
+        send(&collector, 7, 210, Event::ExecFailed);
+        read(&collector, 7, 300, b"/then");
+        let trace = finish(&collector);
+        assert_eq!(trace.processes.len(), 1);
+        assert_eq!(trace.processes[0].exit, None);
+        assert_eq!((owner(&trace, "/attempt").id, owner(&trace, "/then").id), (1, 1));
+    }
+
+    #[test]
+    fn a_pid_that_is_used_again_is_another_process() {
+        let collector = Collector::new(0);
+        exec(&collector, 7, 100, b"sh\0");
+        send(&collector, 8, 200, Event::Fork { parent: 7 });
+        send(&collector, 8, 300, Event::Exit(Exit::Code(0)));
+        send(&collector, 8, 400, Event::Fork { parent: 7 });
+        read(&collector, 8, 450, b"/second");
+        read(&collector, 8, 250, b"/first");
+        let trace = finish(&collector);
+        assert_eq!(trace.processes.len(), 3);
+        assert_eq!((owner(&trace, "/first").id, owner(&trace, "/second").id), (2, 3));
+    }
+
+    #[test]
+    fn a_child_seen_by_the_library_before_its_fork_is_noticed_is_one_process() {
+        let collector = Collector::new(0);
+        exec(&collector, 7, 100, b"sh\0");
+        read(&collector, 8, 200, b"/early");
+        send(&collector, 8, 300, Event::Fork { parent: 7 });
+        let trace = finish(&collector);
+        assert_eq!(trace.processes.len(), 2);
+        assert_eq!((trace.processes[1].parent, trace.processes[1].argv.len()), (1, 1));
+    }
+
+    #[test]
+    fn repeats_are_counted_and_the_first_change_says_what_was_there_before() {
+        let collector = Collector::new(0);
+        exec(&collector, 7, 100, b"sh\0");
+        let change = |effect, before| Some(Change { effect, before });
+        touch(&collector, 7, 300, AccessKind::Write, change(Effect::Modify, Before::File(0o600)), b"/out");
+        touch(&collector, 7, 200, AccessKind::Write, change(Effect::Replace, Before::Absent), b"/out");
+        let trace = finish(&collector);
+        assert_eq!(trace.accesses.len(), 1);
+        let access = trace.accesses[0];
+        assert_eq!((access.count, access.first_ns), (2, 200));
+        let expected =
+            Changes { before: Before::Absent, replaced_ns: Some(200), modified_ns: Some(300), metadata_ns: None };
+        assert_eq!(access.changes, Some(expected));
+    }
+
+    #[test]
+    fn names_of_one_path_are_one_access() {
+        let collector = Collector::new(0);
+        exec(&collector, 7, 100, b"sh\0");
+        for path in [&b"/p/a"[..], b"/p//a", b"/p/./a", b"/q/../p/a"] {
+            read(&collector, 7, 200, path);
+        }
+        let trace = finish(&collector);
+        assert_eq!(trace.paths, [b"/p/a"]);
+        assert_eq!(trace.accesses[0].count, 4);
+    }
+
+    #[test]
+    fn climbing_out_of_a_link_also_touches_where_it_really_leads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("there");
+        std::fs::create_dir_all(root.join("real/inner")).expect("made");
+        files::symlink(Path::new("real/inner"), &root.join("link")).expect("made");
+        let collector = Collector::new(0);
+        let raw = root.join("link/../file");
+        read(&collector, 7, 200, files::bytes_of(raw.as_os_str()));
+        let mut paths = finish(&collector).paths;
+        paths.sort();
+        let expected = [root.join("file"), root.join("real/file")];
+        assert_eq!(paths, expected.map(|path| files::bytes_of(path.as_os_str()).to_vec()));
+    }
+
+    #[test]
+    fn reading_a_directory_is_asking_for_its_metadata() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let collector = Collector::new(0);
+        read(&collector, 7, 200, files::bytes_of(folder.path().as_os_str()));
+        assert_eq!(finish(&collector).accesses[0].kind, AccessKind::Stat);
+    }
+}
