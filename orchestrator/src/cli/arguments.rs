@@ -1,0 +1,279 @@
+//! The command line: every command and option, once; parsing, help, completions and manual page follow from it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use platform::tracing::CaptureChoice;
+
+/// Runs a command, knows every file its process tree touched, and next time, when nothing that mattered has
+/// changed, restores its outputs and replays its terminal output instead of running it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracerun",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    override_usage = "tracerun [OPTIONS] -- CMD [ARG]...\n       tracerun COMMAND ...",
+    after_help = "The exit status is the command's; if a signal killed it, tracerun dies by the same signal. tracerun's \
+                  own failures: 125; command found but not executable: 126; not found: 127."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+/// `tracerun [OPTIONS] -- CMD`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    #[command(flatten)]
+    pub(crate) task: TaskOptions,
+
+    /// Run even if there is a hit, and store the result
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Do not store the result
+    #[arg(long)]
+    pub(crate) no_store: bool,
+
+    /// Write what came of the run to FILE, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) argv: Vec<OsString>,
+}
+
+/// What tracerun does besides running a command with cache.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Always run, never cache; report what was touched
+    ///
+    /// The report goes to standard error after the command has ended, or to the file named by -o: standard output
+    /// belongs to the command alone.
+    Trace(TraceArguments),
+
+    /// Why the last run, or RUN, hit, missed or was not cached
+    Explain(RunChoice),
+
+    /// What a run touched, and what came of it
+    Show(ShowArguments),
+
+    /// The runs that are remembered, newest first
+    List(ListArguments),
+
+    /// The cache folder
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+
+    /// What can be captured on this machine, and how
+    Doctor(Common),
+
+    /// A completion script for SHELL, on standard output
+    Completions {
+        /// bash, elvish, fish, powershell or zsh
+        shell: clap_complete::Shell,
+    },
+
+    /// The manual page, on standard output
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    #[command(flatten)]
+    pub(crate) capture: CaptureOptions,
+
+    #[command(flatten)]
+    pub(crate) report: ReportOptions,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) argv: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunChoice {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// A run: its id, a unique beginning of it, `last` or `last~N`
+    #[arg(default_value = "last", value_name = "RUN")]
+    pub(crate) run: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    pub(crate) choice: RunChoice,
+
+    #[command(flatten)]
+    pub(crate) report: ReportOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// As one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// How much is stored
+    Stats,
+    /// Remove everything that is stored
+    Clear,
+    /// Where it is
+    Path,
+}
+
+/// Options of every command that uses the cache folder.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Common {
+    /// The cache folder [default: tracerun in the user's cache folder]
+    #[arg(long, env = "TRACERUN_CACHE_DIR", hide_env_values = true, value_name = "DIR", global = true)]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// The root of the project [default: the nearest folder above with tracerun.toml or .git, else the current one]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) root: Option<PathBuf>,
+
+    /// No final line
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Say more
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
+/// Options that change what a run means; `tracerun.toml` holds them too.
+#[derive(Debug, Args)]
+pub(crate) struct TaskOptions {
+    /// What is read at or under GLOB does not count (`!GLOB` takes back)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) ignore_input: Vec<String>,
+
+    /// What is written at or under GLOB is neither stored nor restored (`!GLOB` takes back)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) ignore_output: Vec<String>,
+
+    /// The command sees only this variable, others named so, and untracked ones
+    #[arg(long, value_name = "NAME|GLOB")]
+    pub(crate) env: Vec<String>,
+
+    /// This variable does not count
+    #[arg(long, value_name = "NAME|GLOB")]
+    pub(crate) untracked_env: Vec<String>,
+
+    /// Store runs that fail, too
+    #[arg(long)]
+    pub(crate) cache_failures: bool,
+
+    /// Store runs that used the network, too
+    #[arg(long)]
+    pub(crate) allow_network: bool,
+
+    /// Store runs that only the preload library watched, too: it cannot see everything
+    #[arg(long)]
+    pub(crate) trust_preload: bool,
+
+    #[command(flatten)]
+    pub(crate) capture: CaptureOptions,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CaptureOptions {
+    /// Milliseconds to wait for processes that outlive the command [default: 500]
+    #[arg(long, value_name = "MS")]
+    pub(crate) grace: Option<u64>,
+
+    /// How to watch the process tree
+    #[arg(long, value_enum, default_value_t = CaptureArgument::Auto)]
+    pub(crate) capture: CaptureArgument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CaptureArgument {
+    /// The best that works here
+    Auto,
+    /// The seccomp filter, with the preload library as its fast path
+    Seccomp,
+    /// The seccomp filter alone
+    SeccompOnly,
+    /// The preload library alone: never complete
+    Preload,
+}
+
+impl From<CaptureArgument> for CaptureChoice {
+    fn from(argument: CaptureArgument) -> Self {
+        match argument {
+            CaptureArgument::Auto => Self::Auto,
+            CaptureArgument::Seccomp => Self::Seccomp,
+            CaptureArgument::SeccompOnly => Self::SeccompOnly,
+            CaptureArgument::Preload => Self::Preload,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportOptions {
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Write the report to FILE
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// One JSON object a line
+    Ndjson,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_two_dashes_belongs_to_the_command() {
+        let parsed = Arguments::try_parse_from(["tracerun", "-q", "--", "cc", "--quiet", "trace"]).expect("parses");
+        assert_eq!(parsed.run.argv, ["cc", "--quiet", "trace"]);
+        assert!(parsed.command.is_none());
+    }
+
+    #[test]
+    fn a_command_without_two_dashes_is_refused() {
+        assert!(Arguments::try_parse_from(["tracerun", "make"]).is_err());
+        assert!(Arguments::try_parse_from(["tracerun"]).is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! `tracerun doctor`: what can be captured on this machine, found out by trying it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use platform::tracing::{CaptureChoice, Command, Sink, Tracee};
+use shm_protocol::record::{Event, Exit, Record};
+
+/// Notices whether the library reports.
+#[derive(Default)]
+struct Notice {
+    instrumented: AtomicBool,
+}
+
+impl Sink for Notice {
+    fn record(&self, record: &Record<'_>) {
+        if matches!(record.event, Event::Instrumented) {
+            self.instrumented.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The findings, and whether runs can be cached here.
+pub(crate) fn examine(library_folder: Option<&Path>) -> (String, bool) {
+    let mut text = String::new();
+    let mut finding = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<18}{value}");
+    };
+    finding("tracerun", env!("CARGO_PKG_VERSION"));
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".into());
+    finding("system", &format!("{} {} {}", std::env::consts::OS, std::env::consts::ARCH, kernel.trim()));
+
+    let (net, library) = try_capture(CaptureChoice::Seccomp, library_folder);
+    match &net {
+        Ok(()) => finding("seccomp filter", "works: everything a process tree does to files is seen"),
+        Err(error) => finding("seccomp filter", &format!("does not work here: {error}")),
+    }
+    let library = if net.is_ok() { library } else { try_capture(CaptureChoice::Preload, library_folder).1 };
+    finding(
+        "preload library",
+        match (library, library_folder) {
+            (true, _) => "works: dynamic programs run at nearly native speed",
+            (false, Some(_)) => "is not loaded: programs run slower",
+            (false, None) => "is not there on this system",
+        },
+    );
+    finding(
+        "caching",
+        match (&net, library) {
+            (Ok(()), _) => "on: traces are complete",
+            (Err(_), true) => "off: traces are not complete (--trust-preload accepts that)",
+            (Err(_), false) => "off: nothing is seen",
+        },
+    );
+    (text, net.is_ok())
+}
+
+/// Runs a small dynamic program traced: whether that worked, and whether the library reported.
+fn try_capture(capture: CaptureChoice, library_folder: Option<&Path>) -> (Result<(), String>, bool) {
+    let notice = Arc::new(Notice::default());
+    let command = Command {
+        argv: vec!["true".into()],
+        environment: std::env::vars_os().collect(),
+        cwd: std::env::temp_dir(),
+        stdin: Stdio::null(),
+        stdout: Stdio::null(),
+        stderr: Stdio::null(),
+        library_folder: library_folder.map(Path::to_owned),
+        capture,
+        watch_stdin: false,
+    };
+    let sink: Arc<dyn Sink> = Arc::clone(&notice) as _;
+    let tried = Tracee::spawn(command, sink).map_err(|error| error.to_string()).and_then(|mut tracee| {
+        let exit = tracee.wait().map_err(|error| error.to_string());
+        let report = tracee.finish(Duration::from_secs(1));
+        match exit? {
+            Exit::Code(0) if report.gaps.is_empty() => Ok(()),
+            Exit::Code(0) => Err(report.gaps.iter().map(|gap| gap.detail.as_str()).collect::<Vec<_>>().join("; ")),
+            other => Err(format!("a small program ended with {other:?}")),
+        }
+    });
+    (tried, notice.instrumented.load(Ordering::Relaxed))
+}

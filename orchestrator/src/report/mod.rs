@@ -1,0 +1,63 @@
+//! A trace written for people and for programs: the formats of `trace` and `show`.
+
+pub mod ndjson;
+pub mod text;
+
+use serde_json::{Value, json};
+
+use crate::explain;
+use crate::trace::{Process, ProcessExit, Trace};
+use shm_protocol::record::Exit;
+
+/// A whole trace as one JSON object: `processes`, `accesses` and `summary`, with the objects of the NDJSON trace.
+#[must_use]
+pub fn json(trace: &Trace) -> Value {
+    json!({
+        "processes": trace.processes.iter().map(ndjson::process).collect::<Vec<_>>(),
+        "accesses": trace.accesses.iter().map(|access| ndjson::access(trace, access)).collect::<Vec<_>>(),
+        "summary": ndjson::summary(trace),
+    })
+}
+
+/// The command line of a process as people read it: arguments joined by spaces, quoted as a shell wants them, with
+/// what is not UTF-8 shown as U+FFFD.
+#[must_use]
+pub fn command_line(process: &Process) -> String {
+    process.argv.iter().map(|argument| quoted(&String::from_utf8_lossy(argument))).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(argument: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%^~".contains(&byte) || !byte.is_ascii();
+    if !argument.is_empty() && argument.bytes().all(plain) {
+        return argument.to_owned();
+    }
+    format!("'{}'", argument.replace('\'', r"'\''"))
+}
+
+/// How a process ended, as `exit` of the NDJSON trace says it.
+fn exit(exit: ProcessExit) -> Value {
+    match exit {
+        ProcessExit::Exit(Exit::Code(code)) => json!({ "code": code }),
+        ProcessExit::Exit(Exit::Signal(signal)) => json!({ "signal": signal }),
+        ProcessExit::Exec(id) => json!({ "exec": id }),
+    }
+}
+
+/// The reasons for which a trace may be incomplete, as sentences.
+#[must_use]
+pub fn incompleteness(trace: &Trace) -> Vec<String> {
+    explain::gaps(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_quoted_only_where_a_shell_needs_it() {
+        assert_eq!(quoted("-I/usr/include"), "-I/usr/include");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}
