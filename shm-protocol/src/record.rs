@@ -1,6 +1,17 @@
 //! The records that observers send: one enum, encoded into bytes and decoded without trust.
 
+mod wire;
+
+pub use wire::BadRecord;
+
 use crate::access::{Access, Gap};
+
+/// Bytes of an encoded record that the ring carries at most: a path of two pieces of `PATH_MAX` each always fits, and
+/// an [`Image`] with [`ARGV_MAX`] bytes of arguments.
+pub const MAX_RECORD: usize = 5 * 4096 + 497;
+
+/// Bytes of arguments that an observer should keep at most.
+pub const ARGV_MAX: usize = 2 * 4096;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +29,7 @@ pub struct Image<'a> {
     pub exe: &'a [u8],
     /// The working directory; empty when unknown.
     pub cwd: &'a [u8],
-    /// The arguments, each followed by a NUL; cut to a bounded length by the observer.
+    /// The arguments, each followed by a NUL; cut to [`ARGV_MAX`] bytes by the observer.
     pub argv: &'a [u8],
 }
 
