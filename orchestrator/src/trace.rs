@@ -123,7 +123,11 @@ impl Changes {
             (mine, theirs) => mine.or(theirs),
         };
         Self {
-            before: if other.first_ns() < self.first_ns() { other.before } else { self.before },
+            before: if other.first_ns() < self.first_ns() {
+                other.before
+            } else {
+                self.before
+            },
             replaced_ns: first(self.replaced_ns, other.replaced_ns),
             modified_ns: first(self.modified_ns, other.modified_ns),
             metadata_ns: first(self.metadata_ns, other.metadata_ns),
@@ -133,7 +137,11 @@ impl Changes {
     /// The time of the first change of any kind.
     #[must_use]
     pub fn first_ns(&self) -> u64 {
-        [self.replaced_ns, self.modified_ns, self.metadata_ns].into_iter().flatten().min().unwrap_or(u64::MAX)
+        [self.replaced_ns, self.modified_ns, self.metadata_ns]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(u64::MAX)
     }
 }
 

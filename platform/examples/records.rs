@@ -12,7 +12,9 @@ struct Print;
 
 impl Sink for Print {
     fn record(&self, record: &Record<'_>) {
-        if QUIET.load(std::sync::atomic::Ordering::Relaxed) { return; }
+        if QUIET.load(std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
         match record.event {
             Event::Access(access) => eprintln!(
                 "{} {} {:?} {:?} {:?} {}",
@@ -24,7 +26,11 @@ impl Sink for Print {
                 String::from_utf8_lossy(&access.path.pieces().concat())
             ),
             Event::Exec(image) => {
-                eprintln!("{} exec {}", record.pid, String::from_utf8_lossy(image.argv).replace('\0', " "));
+                eprintln!(
+                    "{} exec {}",
+                    record.pid,
+                    String::from_utf8_lossy(image.argv).replace('\0', " ")
+                );
             }
             other => eprintln!("{} {other:?}", record.pid),
         }
@@ -32,7 +38,10 @@ impl Sink for Print {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    QUIET.store(std::env::var_os("QUIET").is_some(), std::sync::atomic::Ordering::Relaxed);
+    QUIET.store(
+        std::env::var_os("QUIET").is_some(),
+        std::sync::atomic::Ordering::Relaxed,
+    );
     let command = Command {
         argv: std::env::args_os().skip(1).collect(),
         environment: std::env::vars_os().collect(),

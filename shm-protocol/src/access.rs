@@ -24,8 +24,15 @@ pub enum AccessKind {
 
 impl AccessKind {
     /// Every kind, in the order of the contract's table.
-    pub const ALL: [Self; 7] =
-        [Self::Read, Self::Exec, Self::Stat, Self::Missing, Self::List, Self::Write, Self::Delete];
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Exec,
+        Self::Stat,
+        Self::Missing,
+        Self::List,
+        Self::Write,
+        Self::Delete,
+    ];
 
     /// The name used in every output.
     #[must_use]
@@ -263,7 +270,14 @@ mod tests {
         for gap in Gap::ALL {
             assert_eq!(Gap::from_wire(gap as u8), Some(gap));
         }
-        for before in [Before::Unknown, Before::Absent, Before::File(0o644), Before::Directory(0o1777), Before::Symlink, Before::Other] {
+        for before in [
+            Before::Unknown,
+            Before::Absent,
+            Before::File(0o644),
+            Before::Directory(0o1777),
+            Before::Symlink,
+            Before::Other,
+        ] {
             let (tag, mode) = before.to_wire();
             assert_eq!(Before::from_wire(tag, mode), Some(before));
         }

@@ -20,17 +20,22 @@ impl<'a> Joined<'a> {
     /// `name` seen from `directory`, which must be absolute.
     #[must_use]
     pub fn new(directory: &'a [u8], name: &'a [u8]) -> Self {
-        if name.first() == Some(&b'/') { Self::absolute(name) } else { Self { directory, name } }
+        if name.first() == Some(&b'/') {
+            Self::absolute(name)
+        } else {
+            Self { directory, name }
+        }
     }
 
     /// The pieces whose concatenation is the path.
     #[must_use]
     pub fn pieces(self) -> [&'a [u8]; 3] {
-        let separator: &[u8] = if self.directory.is_empty() || self.name.is_empty() || self.directory.ends_with(b"/") {
-            b""
-        } else {
-            b"/"
-        };
+        let separator: &[u8] =
+            if self.directory.is_empty() || self.name.is_empty() || self.directory.ends_with(b"/") {
+                b""
+            } else {
+                b"/"
+            };
         [self.directory, separator, self.name]
     }
 
@@ -49,7 +54,10 @@ impl<'a> Joined<'a> {
 
 impl PartialEq for Joined<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.pieces().into_iter().flatten().eq(other.pieces().into_iter().flatten())
+        self.pieces()
+            .into_iter()
+            .flatten()
+            .eq(other.pieces().into_iter().flatten())
     }
 }
 
@@ -81,7 +89,9 @@ pub enum Step<'a> {
 pub fn is_normal(path: &[u8]) -> bool {
     path == b"/"
         || path.first() == Some(&b'/')
-            && path[1..].split(|&byte| byte == b'/').all(|component| !matches!(component, b"" | b"." | b".."))
+            && path[1..]
+                .split(|&byte| byte == b'/')
+                .all(|component| !matches!(component, b"" | b"." | b".."))
 }
 
 #[cfg(test)]

@@ -70,7 +70,10 @@ impl Collector {
     /// A collector for a run that starts at `start_ns` of `platform::tracing::now_ns`.
     #[must_use]
     pub fn new(start_ns: u64) -> Self {
-        Self { start_ns, state: Mutex::default() }
+        Self {
+            start_ns,
+            state: Mutex::default(),
+        }
     }
 
     /// The trace of everything that was recorded, of a run that ended at `end_ns`.
@@ -83,7 +86,10 @@ impl Collector {
 
 impl Sink for Collector {
     fn record(&self, record: &Record<'_>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).record(record);
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .record(record);
     }
 }
 
@@ -116,7 +122,10 @@ impl State {
             }
             Event::Network(address) => {
                 let image = self.image_at(pid, time_ns);
-                push_new(&mut self.network, (image, String::from_utf8_lossy(address).into_owned()));
+                push_new(
+                    &mut self.network,
+                    (image, String::from_utf8_lossy(address).into_owned()),
+                );
             }
             Event::IoUringRefused => {
                 let image = self.image_at(pid, time_ns);
@@ -145,7 +154,11 @@ impl State {
             self.images[image].start_ns = time_ns;
             return image;
         }
-        self.begin(ImageState { pid, start_ns: time_ns, ..ImageState::default() })
+        self.begin(ImageState {
+            pid,
+            start_ns: time_ns,
+            ..ImageState::default()
+        })
     }
 
     fn begin(&mut self, image: ImageState) -> usize {
@@ -158,7 +171,8 @@ impl State {
     }
 
     fn fork(&mut self, pid: u32, parent: u32, time_ns: u64) {
-        let parent = (parent != 0 && self.of_pid.contains_key(&parent)).then(|| self.image_at(parent, time_ns));
+        let parent =
+            (parent != 0 && self.of_pid.contains_key(&parent)).then(|| self.image_at(parent, time_ns));
         let child = self.image_at(pid, time_ns);
         if self.images[child].announced {
             return;
@@ -178,7 +192,10 @@ impl State {
     }
 
     fn exec(&mut self, pid: u32, image: &Image<'_>, time_ns: u64) {
-        let before = self.of_pid.contains_key(&pid).then(|| self.image_at(pid, time_ns));
+        let before = self
+            .of_pid
+            .contains_key(&pid)
+            .then(|| self.image_at(pid, time_ns));
         let mut next = ImageState {
             pid,
             argv: image.argv.split_terminator_nul(),
@@ -208,7 +225,9 @@ impl State {
 
     fn exec_failed(&mut self, pid: u32, time_ns: u64) {
         let failed = self.image_at(pid, time_ns);
-        let Some(before) = self.images[failed].parent else { return };
+        let Some(before) = self.images[failed].parent else {
+            return;
+        };
         if !matches!(self.images[before].exit, Some(ImageExit::Exec(next)) if next == failed) {
             return;
         }
@@ -319,13 +338,18 @@ fn normal(path: &[u8]) -> Vec<u8> {
 /// by `..`, where it really leads.
 fn meanings(raw: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let lexical = normal(raw);
-    if !raw.split(|&byte| byte == b'/').any(|component| component == b"..") {
+    if !raw
+        .split(|&byte| byte == b'/')
+        .any(|component| component == b"..")
+    {
         return (lexical, None);
     }
     // Everything up to the last `..` is walked as the kernel does.
     let last = raw.windows(3).rposition(|window| window == b"/..").unwrap_or(0);
     let (walked, rest) = raw.split_at((last + 3).min(raw.len()));
-    let Ok(real) = std::fs::canonicalize(files::path_of(walked)) else { return (lexical, None) };
+    let Ok(real) = std::fs::canonicalize(files::path_of(walked)) else {
+        return (lexical, None);
+    };
     let real = normal(&[files::bytes_of(real.as_os_str()), b"/", rest].concat());
     // The lexical form seen through links higher up is the same place.
     let same = real == lexical || resolved(&lexical).is_some_and(|lexical| Some(lexical) == resolved(&real));
@@ -342,7 +366,11 @@ fn resolved(path: &[u8]) -> Option<Vec<u8>> {
 
 impl State {
     fn into_trace(mut self, report: &CaptureReport, start_ns: u64, end_ns: u64) -> Trace {
-        let mut trace = Trace { survivors: report.survivors.clone(), dropped: report.dropped, ..Trace::default() };
+        let mut trace = Trace {
+            survivors: report.survivors.clone(),
+            dropped: report.dropped,
+            ..Trace::default()
+        };
         let ids = self.number(&mut trace, start_ns, end_ns);
         let owner = |image: usize| ids[image];
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
@@ -392,17 +420,41 @@ impl State {
                         metadata_ns: changes.metadata_ns.map(since),
                     }),
                 };
-                merged.entry((access.process, path, kind)).and_modify(|known| known.absorb(&access)).or_insert(access);
+                merged
+                    .entry((access.process, path, kind))
+                    .and_modify(|known| known.absorb(&access))
+                    .or_insert(access);
             }
         }
         trace.accesses = merged.into_values().collect();
-        trace.accesses.sort_unstable_by_key(|access| (access.first_ns, access.process, access.path, access.kind));
+        trace
+            .accesses
+            .sort_unstable_by_key(|access| (access.first_ns, access.process, access.path, access.kind));
 
-        trace.gaps = report.gaps.iter().map(|gap| TraceGap { gap: gap.gap, process: 0, detail: gap.detail.clone() }).collect();
+        trace.gaps = report
+            .gaps
+            .iter()
+            .map(|gap| TraceGap {
+                gap: gap.gap,
+                process: 0,
+                detail: gap.detail.clone(),
+            })
+            .collect();
         for (gap, image) in self.gaps {
-            push_new(&mut trace.gaps, TraceGap { gap, process: owner(image), detail: String::new() });
+            push_new(
+                &mut trace.gaps,
+                TraceGap {
+                    gap,
+                    process: owner(image),
+                    detail: String::new(),
+                },
+            );
         }
-        trace.network = self.network.into_iter().map(|(image, address)| (owner(image), address)).collect();
+        trace.network = self
+            .network
+            .into_iter()
+            .map(|(image, address)| (owner(image), address))
+            .collect();
         trace.stdin_readers = self.stdin_readers.into_iter().map(owner).collect();
         trace.io_uring_refused = self.io_uring_refused.into_iter().map(owner).collect();
         trace
@@ -410,7 +462,9 @@ impl State {
 
     /// Numbers the images in order of their start and adds them to the trace; gives the id of each image.
     fn number(&mut self, trace: &mut Trace, start_ns: u64, end_ns: u64) -> Vec<ProcessId> {
-        let mut order: Vec<usize> = (0..self.images.len()).filter(|&image| self.images[image].taken_back.is_none()).collect();
+        let mut order: Vec<usize> = (0..self.images.len())
+            .filter(|&image| self.images[image].taken_back.is_none())
+            .collect();
         order.sort_by_key(|&image| self.images[image].start_ns);
         let mut ids = vec![0; self.images.len()];
         for (place, &image) in order.iter().enumerate() {
@@ -438,7 +492,11 @@ impl State {
                     ImageExit::Process(exit) => ProcessExit::Exit(exit),
                     ImageExit::Exec(next) => ProcessExit::Exec(ids[next]),
                 }),
-                capture: if state.instrumented { ProcessCapture::Preload } else { ProcessCapture::Seccomp },
+                capture: if state.instrumented {
+                    ProcessCapture::Preload
+                } else {
+                    ProcessCapture::Seccomp
+                },
             });
         }
         ids
@@ -472,27 +530,60 @@ mod tests {
     }
 
     fn exec(collector: &Collector, pid: u32, time_ns: u64, argv: &[u8]) {
-        send(collector, pid, time_ns, Event::Exec(Image { exe: b"/bin/x", cwd: b"/p", argv }));
+        send(
+            collector,
+            pid,
+            time_ns,
+            Event::Exec(Image {
+                exe: b"/bin/x",
+                cwd: b"/p",
+                argv,
+            }),
+        );
     }
 
     fn read(collector: &Collector, pid: u32, time_ns: u64, path: &[u8]) {
         touch(collector, pid, time_ns, AccessKind::Read, None, path);
     }
 
-    fn touch(collector: &Collector, pid: u32, time_ns: u64, kind: AccessKind, change: Option<Change>, path: &[u8]) {
+    fn touch(
+        collector: &Collector,
+        pid: u32,
+        time_ns: u64,
+        kind: AccessKind,
+        change: Option<Change>,
+        path: &[u8],
+    ) {
         let path = Joined::absolute(path);
-        let access = Access { call: Call::openat, kind, outcome: Outcome::Done, follow: true, change, path };
+        let access = Access {
+            call: Call::openat,
+            kind,
+            outcome: Outcome::Done,
+            follow: true,
+            change,
+            path,
+        };
         send(collector, pid, time_ns, Event::Access(access));
     }
 
     fn finish(collector: &Collector) -> Trace {
-        let report = CaptureReport { capture: Capture::Seccomp, gaps: vec![], survivors: vec![], dropped: 0 };
+        let report = CaptureReport {
+            capture: Capture::Seccomp,
+            gaps: vec![],
+            survivors: vec![],
+            dropped: 0,
+        };
         collector.finish(&report, 10_000)
     }
 
     fn owner<'t>(trace: &'t Trace, path: &str) -> &'t Process {
-        let access = trace.accesses.iter().find(|access| trace.path(access.path) == path.as_bytes());
-        trace.process(access.expect("accessed").process).expect("a process")
+        let access = trace
+            .accesses
+            .iter()
+            .find(|access| trace.path(access.path) == path.as_bytes());
+        trace
+            .process(access.expect("accessed").process)
+            .expect("a process")
     }
 
     #[test]
@@ -506,8 +597,11 @@ mod tests {
         send(&collector, 8, 1500, Event::Exit(Exit::Code(3)));
         send(&collector, 7, 1600, Event::Exit(Exit::Code(0)));
         let trace = finish(&collector);
-        let summary: Vec<_> =
-            trace.processes.iter().map(|process| (process.id, process.parent, process.pid, process.exit)).collect();
+        let summary: Vec<_> = trace
+            .processes
+            .iter()
+            .map(|process| (process.id, process.parent, process.pid, process.exit))
+            .collect();
         assert_eq!(
             summary,
             [
@@ -517,7 +611,10 @@ mod tests {
             ]
         );
         assert_eq!(trace.processes[1].argv, trace.processes[0].argv);
-        assert_eq!((owner(&trace, "/p/forked").id, owner(&trace, "/p/a.c").id), (2, 3));
+        assert_eq!(
+            (owner(&trace, "/p/forked").id, owner(&trace, "/p/a.c").id),
+            (2, 3)
+        );
         assert_eq!(trace.processes[2].start_ns, 300);
     }
 
@@ -587,14 +684,32 @@ mod tests {
         let collector = Collector::new(0);
         exec(&collector, 7, 100, b"sh\0");
         let change = |effect, before| Some(Change { effect, before });
-        touch(&collector, 7, 300, AccessKind::Write, change(Effect::Modify, Before::File(0o600)), b"/out");
-        touch(&collector, 7, 200, AccessKind::Write, change(Effect::Replace, Before::Absent), b"/out");
+        touch(
+            &collector,
+            7,
+            300,
+            AccessKind::Write,
+            change(Effect::Modify, Before::File(0o600)),
+            b"/out",
+        );
+        touch(
+            &collector,
+            7,
+            200,
+            AccessKind::Write,
+            change(Effect::Replace, Before::Absent),
+            b"/out",
+        );
         let trace = finish(&collector);
         assert_eq!(trace.accesses.len(), 1);
         let access = trace.accesses[0];
         assert_eq!((access.count, access.first_ns), (2, 200));
-        let expected =
-            Changes { before: Before::Absent, replaced_ns: Some(200), modified_ns: Some(300), metadata_ns: None };
+        let expected = Changes {
+            before: Before::Absent,
+            replaced_ns: Some(200),
+            modified_ns: Some(300),
+            metadata_ns: None,
+        };
         assert_eq!(access.changes, Some(expected));
     }
 
@@ -622,7 +737,10 @@ mod tests {
         let mut paths = finish(&collector).paths;
         paths.sort();
         let expected = [root.join("file"), root.join("real/file")];
-        assert_eq!(paths, expected.map(|path| files::bytes_of(path.as_os_str()).to_vec()));
+        assert_eq!(
+            paths,
+            expected.map(|path| files::bytes_of(path.as_os_str()).to_vec())
+        );
     }
 
     #[test]

@@ -16,13 +16,19 @@ pub(super) enum Address<'a> {
 /// Decodes a `struct sockaddr` (address_families(7)); what is too short to be one is [`Address::Local`], as
 /// the call will fail.
 pub(super) fn decode(bytes: &[u8]) -> Address<'_> {
-    let Some((family, rest)) = bytes.split_first_chunk::<2>() else { return Address::Local };
+    let Some((family, rest)) = bytes.split_first_chunk::<2>() else {
+        return Address::Local;
+    };
     let family = i32::from(u16::from_ne_bytes(*family));
     let port = || rest.first_chunk().map_or(0, |port| u16::from_be_bytes(*port));
     let ip: IpAddr = match family {
         libc::AF_UNIX => {
             let name = rest.split(|&byte| byte == 0).next().unwrap_or_default();
-            return if name.is_empty() { Address::Local } else { Address::Path(name) };
+            return if name.is_empty() {
+                Address::Local
+            } else {
+                Address::Path(name)
+            };
         }
         libc::AF_INET => match rest.get(2..6).and_then(|ip| ip.first_chunk::<4>()) {
             Some(&ip) => Ipv4Addr::from(ip).into(),
@@ -34,7 +40,11 @@ pub(super) fn decode(bytes: &[u8]) -> Address<'_> {
         },
         _ => return Address::Local,
     };
-    if ip.is_loopback() || ip.is_unspecified() { Address::Local } else { Address::Network((ip, port()).into()) }
+    if ip.is_loopback() || ip.is_unspecified() {
+        Address::Local
+    } else {
+        Address::Network((ip, port()).into())
+    }
 }
 
 #[cfg(test)]
@@ -42,14 +52,29 @@ mod tests {
     use super::*;
 
     fn ipv4(ip: [u8; 4]) -> Vec<u8> {
-        [&(libc::AF_INET as u16).to_ne_bytes()[..], &443_u16.to_be_bytes(), &ip, &[0; 8]].concat()
+        [
+            &(libc::AF_INET as u16).to_ne_bytes()[..],
+            &443_u16.to_be_bytes(),
+            &ip,
+            &[0; 8],
+        ]
+        .concat()
     }
 
     #[test]
     fn only_other_machines_are_the_network() {
-        assert_eq!(decode(&ipv4([192, 0, 2, 1])), Address::Network("192.0.2.1:443".parse().expect("an address")));
+        assert_eq!(
+            decode(&ipv4([192, 0, 2, 1])),
+            Address::Network("192.0.2.1:443".parse().expect("an address"))
+        );
         assert_eq!(decode(&ipv4([127, 0, 0, 53])), Address::Local);
-        let mut mapped = [&(libc::AF_INET6 as u16).to_ne_bytes()[..], &[0; 6], &[0; 10], &[255; 2]].concat();
+        let mut mapped = [
+            &(libc::AF_INET6 as u16).to_ne_bytes()[..],
+            &[0; 6],
+            &[0; 10],
+            &[255; 2],
+        ]
+        .concat();
         mapped.extend([127, 0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(decode(&mapped), Address::Local);
     }

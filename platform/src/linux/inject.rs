@@ -31,7 +31,11 @@ pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
     }
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let making = parent.join(format!(".making-{}-{:x}", std::process::id(), crate::tracing::now_ns()));
+    let making = parent.join(format!(
+        ".making-{}-{:x}",
+        std::process::id(),
+        crate::tracing::now_ns()
+    ));
     fs::create_dir_all(making.join("lib"))?;
     fs::write(making.join(FILE), library)?;
     for (name, target) in LIB_FOLDERS {
@@ -43,7 +47,11 @@ pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
         Err(error) => {
             fs::remove_dir_all(&making)?;
             // Somebody else was faster.
-            if folder.join(FILE).exists() { Ok(()) } else { Err(error) }
+            if folder.join(FILE).exists() {
+                Ok(())
+            } else {
+                Err(error)
+            }
         }
     }
 }
@@ -52,9 +60,19 @@ pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
 /// `LD_PRELOAD` stays, before ours, so that its functions are called first and call ours.
 ///
 /// Returns whether it could be done: a folder whose name holds a space or a colon can't be named there.
-pub(super) fn add(environment: &mut Vec<(OsString, OsString)>, folder: &Path, cookie: u64, ring: &str) -> bool {
+pub(super) fn add(
+    environment: &mut Vec<(OsString, OsString)>,
+    folder: &Path,
+    cookie: u64,
+    ring: &str,
+) -> bool {
     let library: PathBuf = folder.join("$LIB").join(FILE);
-    if library.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b' ' | b':')) {
+    if library
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .any(|byte| matches!(byte, b' ' | b':'))
+    {
         return false;
     }
     let mut preload = OsString::new();
@@ -85,10 +103,21 @@ mod tests {
 
     #[test]
     fn the_users_own_preload_stays_first() {
-        let mut environment = vec![(OsString::from("A"), OsString::from("1")), (LD_PRELOAD.into(), "/own.so".into())];
-        assert!(add(&mut environment, Path::new("/cache/lib/1"), 7, "/proc/1/fd/3"));
+        let mut environment = vec![
+            (OsString::from("A"), OsString::from("1")),
+            (LD_PRELOAD.into(), "/own.so".into()),
+        ];
+        assert!(add(
+            &mut environment,
+            Path::new("/cache/lib/1"),
+            7,
+            "/proc/1/fd/3"
+        ));
         assert_eq!(environment[0], ("A".into(), "1".into()));
-        assert_eq!(environment[1].1, "/own.so:/cache/lib/1/$LIB/libtracerun_preload.so");
+        assert_eq!(
+            environment[1].1,
+            "/own.so:/cache/lib/1/$LIB/libtracerun_preload.so"
+        );
         assert_eq!(environment[2].1, "0000000000000007:/proc/1/fd/3");
     }
 
@@ -109,6 +138,9 @@ mod tests {
         for (name, _) in LIB_FOLDERS {
             assert_eq!(fs::read(folder.join(name).join(FILE)).expect(name), b"library");
         }
-        assert_eq!(fs::read_dir(cache.path().join("lib")).expect("a folder").count(), 1);
+        assert_eq!(
+            fs::read_dir(cache.path().join("lib")).expect("a folder").count(),
+            1
+        );
     }
 }

@@ -10,7 +10,10 @@ use crate::process::StandardInput;
 pub(crate) fn umask() -> u32 {
     // There is no call that only asks; changing it for a moment would race with other threads.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let digits = status.lines().find_map(|line| line.strip_prefix("Umask:\t")).unwrap_or("0022");
+    let digits = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:\t"))
+        .unwrap_or("0022");
     u32::from_str_radix(digits, 8).unwrap_or(0o022)
 }
 
@@ -33,7 +36,14 @@ extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
 
 pub(crate) fn forward_signals_to(pid: u32) {
     COMMAND.store(pid as i32, Ordering::Relaxed);
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ] {
         // SAFETY: an all-zero value is valid for this structure: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
         action.sa_sigaction = pass_on as *const () as usize;
@@ -48,7 +58,10 @@ pub(crate) fn end_like(exit: Exit) -> ! {
         Exit::Code(code) => std::process::exit(i32::from(code)),
         Exit::Signal(signal) => {
             let signal = i32::from(signal);
-            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            let none = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
             // SAFETY: the kernel reads `none`; a core file would be tracerun's, not the command's.
             unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
             // SAFETY: SIG_DFL is a valid disposition, and raise takes an integer.
@@ -75,7 +88,9 @@ fn stat_of(fd: i32) -> Option<libc::stat> {
 }
 
 pub(crate) fn standard_input() -> StandardInput {
-    let Some(stat) = stat_of(0) else { return StandardInput::Empty };
+    let Some(stat) = stat_of(0) else {
+        return StandardInput::Empty;
+    };
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => StandardInput::File,
         libc::S_IFCHR if stat.st_rdev == libc::makedev(1, 3) => StandardInput::Empty,

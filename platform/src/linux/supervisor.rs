@@ -1,7 +1,7 @@
 //! The net: receives every watched call that came without the pass, records it, and lets it continue.
 
-use std::collections::{HashMap, HashSet};
 use std::any::Any;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,8 +70,11 @@ impl Supervisor {
     pub(super) fn survivors(&self) -> Vec<(u32, String)> {
         let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
         let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-        let mut left: Vec<_> =
-            processes.known.iter().filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned()))).collect();
+        let mut left: Vec<_> = processes
+            .known
+            .iter()
+            .filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned())))
+            .collect();
         left.sort_unstable();
         left
     }
@@ -106,9 +109,19 @@ impl Supervisor {
 
     fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>) -> Answer {
         let time_ns = now_ns();
-        let call = if held.data.arch == NATIVE_ARCH { filter::watched(held.data.nr) } else { None };
+        let call = if held.data.arch == NATIVE_ARCH {
+            filter::watched(held.data.nr)
+        } else {
+            None
+        };
         let target = self.target(held.pid, matches!(call, Some(Call::execve | Call::execveat)));
-        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };
+        let mut judgement = Judgement {
+            supervisor: self,
+            held,
+            target,
+            time_ns,
+            buffer,
+        };
         match call {
             Some(call) => judgement.call(call),
             None => {
@@ -125,22 +138,38 @@ impl Supervisor {
         if let (Some(&process), false) = (processes.of_thread.get(&thread), afresh) {
             return Target { thread, process };
         }
-        let kin = Kin::of(thread).unwrap_or(Kin { process: thread, parent: 0 });
+        let kin = Kin::of(thread).unwrap_or(Kin {
+            process: thread,
+            parent: 0,
+        });
         processes.of_thread.insert(thread, kin.process);
         let is_new = processes.known.insert(kin.process);
         drop(processes);
         if is_new {
             let event = Event::Fork { parent: kin.parent };
-            self.sink.record(&Record { pid: kin.process, time_ns: now_ns(), event });
+            self.sink.record(&Record {
+                pid: kin.process,
+                time_ns: now_ns(),
+                event,
+            });
         }
-        Target { thread, process: kin.process }
+        Target {
+            thread,
+            process: kin.process,
+        }
     }
 
     /// The interpreters of an executable that has been looked at; read from the file once.
     fn interpreters(&self, path: &[u8], look: &Look) -> Arc<[Vec<u8>]> {
-        let key = look.stat.map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
+        let key = look
+            .stat
+            .map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
         let mut known = self.interpreters.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(key).or_insert_with(|| target::interpreters(path).into()))
+        Arc::clone(
+            known
+                .entry(key)
+                .or_insert_with(|| target::interpreters(path).into()),
+        )
     }
 
     fn forget(&self, process: u32) {
@@ -157,10 +186,12 @@ impl Supervisor {
 }
 
 fn describe(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("the supervisor failed").to_owned()
 }
-
 
 /// One held call being looked at.
 struct Judgement<'a> {
@@ -174,14 +205,20 @@ struct Judgement<'a> {
 
 impl Judgement<'_> {
     fn send(&self, event: Event<'_>) {
-        self.supervisor.sink.record(&Record { pid: self.target.process, time_ns: self.time_ns, event });
+        self.supervisor.sink.record(&Record {
+            pid: self.target.process,
+            time_ns: self.time_ns,
+            event,
+        });
     }
 
     fn call(&mut self, call: Call) -> Answer {
         let mut meaning = call.meaning(self.held.data.args);
         if let Meaning::OpenHow { dir, path, how } = meaning {
             // An unreadable `open_how` makes the call fail with EFAULT.
-            let Ok(flags) = self.target.memory().word(how) else { return Answer::Continue };
+            let Ok(flags) = self.target.memory().word(how) else {
+                return Answer::Continue;
+            };
             meaning = Call::openat.meaning([dir, path, flags, 0, 0, 0]);
         }
         match meaning {
@@ -222,7 +259,9 @@ impl Judgement<'_> {
         let mut path = std::mem::take(self.buffer);
         let named = match touch.name {
             Name::At(address) => self.target.name_at(touch.dir, address, false, &mut path),
-            Name::AtOrDescriptor(address) => self.target.name_at(touch.dir, address, of_descriptor, &mut path),
+            Name::AtOrDescriptor(address) => {
+                self.target.name_at(touch.dir, address, of_descriptor, &mut path)
+            }
             Name::Descriptor => self.target.name_descriptor(touch.dir, &mut path),
         };
         // What was read is of this process only if its call is still held.
@@ -244,7 +283,10 @@ impl Judgement<'_> {
     }
 
     fn is_own(&self, path: &[u8]) -> bool {
-        self.supervisor.own_folder.as_ref().is_some_and(|folder| path.starts_with(folder))
+        self.supervisor
+            .own_folder
+            .as_ref()
+            .is_some_and(|folder| path.starts_with(folder))
     }
 
     fn touch(&mut self, call: Call, touch: Touch) {
@@ -304,15 +346,22 @@ impl Judgement<'_> {
             _ if absent => Effect::Replace,
             other => other,
         };
-        access(touch.kind, Some(Change { effect, before: look.before }));
+        access(
+            touch.kind,
+            Some(Change {
+                effect,
+                before: look.before,
+            }),
+        );
         look
     }
 
     fn execute(&mut self, call: Call, file: Touch, argv: u64) {
         let Some(path) = self.name(file) else { return };
         let look = target::look(&path, file.follow);
-        let executable =
-            look.stat.is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG && stat.st_mode & 0o111 != 0);
+        let executable = look
+            .stat
+            .is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG && stat.st_mode & 0o111 != 0);
         let outcome = match look.outcome {
             Outcome::Done if !executable => Outcome::Refused,
             outcome => outcome,
@@ -320,7 +369,14 @@ impl Judgement<'_> {
         let access = |path: &[u8], outcome| {
             let path = Joined::absolute(path);
             let kind = AccessKind::Exec;
-            self.send(Event::Access(Access { call, kind, outcome, follow: true, change: None, path }));
+            self.send(Event::Access(Access {
+                call,
+                kind,
+                outcome,
+                follow: true,
+                change: None,
+                path,
+            }));
         };
         if outcome != Outcome::Done {
             access(&path, outcome);
@@ -329,7 +385,11 @@ impl Judgement<'_> {
         }
         let argv = self.target.memory().strings(argv, ARGV_LIMIT);
         let cwd = self.target.cwd().unwrap_or_default();
-        self.send(Event::Exec(Image { exe: &path, cwd: &cwd, argv: &argv }));
+        self.send(Event::Exec(Image {
+            exe: &path,
+            cwd: &cwd,
+            argv: &argv,
+        }));
         access(&path, outcome);
         for interpreter in self.supervisor.interpreters(&path, &look).iter() {
             // An interpreter may be named relative to the working directory.
@@ -342,7 +402,9 @@ impl Judgement<'_> {
     fn connect(&mut self, call: Call, address: u64, length: u64) {
         let mut bytes = [0; 128];
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
-        let Ok(count) = self.target.memory().read(address, &mut bytes[..length]) else { return };
+        let Ok(count) = self.target.memory().read(address, &mut bytes[..length]) else {
+            return;
+        };
         match address::decode(&bytes[..count]) {
             Address::Local => {}
             Address::Network(host) => self.send(Event::Network(host.to_string().as_bytes())),
@@ -354,7 +416,14 @@ impl Judgement<'_> {
                 let path = Joined::new(&cwd, name);
                 let outcome = target::look(&path.pieces().concat(), true).outcome;
                 let kind = AccessKind::Stat;
-                self.send(Event::Access(Access { call, kind, outcome, follow: true, change: None, path }));
+                self.send(Event::Access(Access {
+                    call,
+                    kind,
+                    outcome,
+                    follow: true,
+                    change: None,
+                    path,
+                }));
             }
         }
     }

@@ -43,11 +43,17 @@ impl Tracee {
         };
         if !command.cwd.is_dir() {
             let source = io::Error::from(ErrorKind::NotADirectory);
-            return Err(SpawnError::Tracing { what: "entering the working directory", source });
+            return Err(SpawnError::Tracing {
+                what: "entering the working directory",
+                source,
+            });
         }
 
         let cookie = random().map_err(tracing("drawing a random number"))?;
-        let library = command.library_folder.as_deref().filter(|_| command.capture != CaptureChoice::SeccompOnly);
+        let library = command
+            .library_folder
+            .as_deref()
+            .filter(|_| command.capture != CaptureChoice::SeccompOnly);
         let mut environment = command.environment;
         let mut shared = None;
         if let Some(folder) = library {
@@ -57,11 +63,20 @@ impl Tracee {
             }
         }
         let mut child = process::Command::new(&program);
-        child.args(command.argv.iter().skip(1)).env_clear().envs(environment).current_dir(&command.cwd);
-        child.stdin(command.stdin).stdout(command.stdout).stderr(command.stderr);
+        child
+            .args(command.argv.iter().skip(1))
+            .env_clear()
+            .envs(environment)
+            .current_dir(&command.cwd);
+        child
+            .stdin(command.stdin)
+            .stdout(command.stdout)
+            .stderr(command.stderr);
 
         let drain = |shared: &Option<Arc<SharedRing>>| {
-            let drainer = shared.as_ref().map(|ring| Drainer::start(Arc::clone(ring), Arc::clone(&sink)));
+            let drainer = shared
+                .as_ref()
+                .map(|ring| Drainer::start(Arc::clone(ring), Arc::clone(&sink)));
             drainer.transpose().map_err(tracing("starting a thread"))
         };
         let mut no_filter = "not asked for".to_owned();
@@ -70,14 +85,22 @@ impl Tracee {
             let filter = filter::build(cookie, command.watch_stdin);
             match Net::spawn(&mut child, filter, Arc::clone(&sink), shared.clone(), own_folder) {
                 Ok((child, net)) => {
-                    return Ok(Self { child, net: Some(net), drainer: drain(&shared)?, gaps: Vec::new() });
+                    return Ok(Self {
+                        child,
+                        net: Some(net),
+                        drainer: drain(&shared)?,
+                        gaps: Vec::new(),
+                    });
                 }
                 Err(NetError::Command(source)) => return Err(refused(source)),
                 Err(NetError::Refused(source)) if command.capture == CaptureChoice::Auto => {
                     no_filter = source.to_string();
                 }
                 Err(NetError::Refused(source)) => {
-                    return Err(SpawnError::Tracing { what: "installing a seccomp filter with a listener", source });
+                    return Err(SpawnError::Tracing {
+                        what: "installing a seccomp filter with a listener",
+                        source,
+                    });
                 }
             }
         }
@@ -85,8 +108,16 @@ impl Tracee {
             child.env(VARIABLE, inject::session(0, &ring.path()));
         }
         let child = child.spawn().map_err(refused)?;
-        let gaps = vec![GapReport { gap: Gap::NoFilter, detail: no_filter }];
-        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps })
+        let gaps = vec![GapReport {
+            gap: Gap::NoFilter,
+            detail: no_filter,
+        }];
+        Ok(Self {
+            child,
+            net: None,
+            drainer: drain(&shared)?,
+            gaps,
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -102,16 +133,30 @@ impl Tracee {
     }
 
     pub(crate) fn finish(self, grace: Duration) -> CaptureReport {
-        let capture = if self.net.is_some() { Capture::Seccomp } else { Capture::Preload };
-        let mut report = CaptureReport { capture, gaps: self.gaps, survivors: Vec::new(), dropped: 0 };
+        let capture = if self.net.is_some() {
+            Capture::Seccomp
+        } else {
+            Capture::Preload
+        };
+        let mut report = CaptureReport {
+            capture,
+            gaps: self.gaps,
+            survivors: Vec::new(),
+            dropped: 0,
+        };
         if let Some(net) = self.net {
             net.finish(grace, &mut report);
         }
         if let Some(drainer) = self.drainer {
             let finished = drainer.finish();
             report.dropped = finished.lost;
-            if finished.bad > 0 {
-                report.gaps.push(GapReport { gap: Gap::BadRecord, detail: format!("{} records", finished.bad) });
+            // A record that was begun and not finished tells of a process that was killed while it reported.
+            let unreadable = finished.bad + finished.unfinished;
+            if unreadable > 0 {
+                report.gaps.push(GapReport {
+                    gap: Gap::BadRecord,
+                    detail: format!("{unreadable} records"),
+                });
             }
         }
         report

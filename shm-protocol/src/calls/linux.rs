@@ -5,9 +5,9 @@
 //! of [`interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
 
 use super::meaning::{
-    CWD, Meaning, connected, descriptor_metadata_changed, directory_changed, directory_changed_to, executed, handle_asked,
-    link_read, linked, listed, looked_up, made, metadata_changed, namespaces_changed, opened, removed, renamed,
-    truncated,
+    CWD, Meaning, connected, descriptor_metadata_changed, directory_changed, directory_changed_to, executed,
+    handle_asked, link_read, linked, listed, looked_up, made, metadata_changed, namespaces_changed, opened,
+    removed, renamed, truncated,
 };
 
 /// Expands `$with!` with the table of watched system calls.
@@ -264,8 +264,13 @@ mod tests {
 
     #[test]
     fn opening_to_truncate_replaces_and_needs_nothing_there() {
-        let Meaning::Touch(touch) = Call::openat.meaning([CWD, 8, 0o1101, 0o644, 0, 0]) else { panic!("one touch") };
-        assert_eq!((touch.kind, touch.effect, touch.needs), (AccessKind::Write, Some(Effect::Replace), Needs::Either));
+        let Meaning::Touch(touch) = Call::openat.meaning([CWD, 8, 0o1101, 0o644, 0, 0]) else {
+            panic!("one touch")
+        };
+        assert_eq!(
+            (touch.kind, touch.effect, touch.needs),
+            (AccessKind::Write, Some(Effect::Replace), Needs::Either)
+        );
         assert_eq!((touch.dir, touch.name), (-100, Name::At(8)));
         assert!(!Call::openat.meaning([CWD, 8, 0o1101, 0, 0, 0]).observes());
         assert!(Call::openat.meaning([CWD, 8, 0, 0, 0, 0]).observes());
@@ -273,8 +278,17 @@ mod tests {
 
     #[test]
     fn a_call_older_than_at_means_the_same_as_its_at_form() {
-        assert_eq!(Call::lstat.meaning([8, 0, 0, 0, 0, 0]), Call::newfstatat.meaning([CWD, 8, 0, 0x100, 0, 0]));
-        assert_eq!(Call::rename.meaning([8, 9, 0, 0, 0, 0]), Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0]));
-        assert_eq!(Call::creat.meaning([8, 0o644, 0, 0, 0, 0]), Call::open.meaning([8, 0o1101, 0o644, 0, 0, 0]));
+        assert_eq!(
+            Call::lstat.meaning([8, 0, 0, 0, 0, 0]),
+            Call::newfstatat.meaning([CWD, 8, 0, 0x100, 0, 0])
+        );
+        assert_eq!(
+            Call::rename.meaning([8, 9, 0, 0, 0, 0]),
+            Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0])
+        );
+        assert_eq!(
+            Call::creat.meaning([8, 0o644, 0, 0, 0, 0]),
+            Call::open.meaning([8, 0o1101, 0o644, 0, 0, 0])
+        );
     }
 }

@@ -176,8 +176,8 @@ impl<'m> Ring<'m> {
         Some(())
     }
 
-    /// Calls for the reader's attention.
-    fn ring_bell(&self, system: &impl System) {
+    /// Calls for the reader's attention: ends its sleep, now or when it next begins one.
+    pub fn ring_bell(&self, system: &impl System) {
         let bell = self.at(BELL_AT);
         bell.fetch_add(1, Ordering::Relaxed);
         // The counterpart is in `Reader::wait`: either it hears the bell, or its announcement is seen here.
