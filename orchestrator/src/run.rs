@@ -1,0 +1,258 @@
+//! One run from look-up to record: the order in which the parts of tracerun are used.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use platform::files;
+use platform::process::{StandardInput, output_streams_are_one, standard_input};
+use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns};
+use shm_protocol::access::AccessKind;
+use shm_protocol::record::Exit;
+
+use crate::bytes::Bytes;
+use crate::cache::{Entry, Lookup, MissReason, Outcome, RunId, RunRecord, Store, StoreError};
+use crate::declarations::{BadGlob, Declarations};
+use crate::fingerprint::Fingerprint;
+use crate::footprint::{Footprint, RunFacts, Uncacheable, judge};
+use crate::stdio::{Output, Passage, Tee};
+use crate::task::{ActionKey, Task};
+use crate::trace::{Collector, Trace};
+
+/// How commands are run traced.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// How to watch.
+    pub choice: CaptureChoice,
+    /// The folder of the preload library; `None` runs without it.
+    pub library_folder: Option<PathBuf>,
+    /// How long to wait for processes that outlive the command.
+    pub grace: Duration,
+}
+
+/// What may be different from one run of a task to another.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mode {
+    /// Run even if there is a hit.
+    pub force: bool,
+    /// Keep nothing of the run.
+    pub no_store: bool,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The run, as the store remembers it.
+    pub record: RunRecord,
+    /// What it saw, if it is known.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether everything that its process tree did to files is known.
+    pub complete: bool,
+    /// What it depended on.
+    pub inputs: Vec<(Bytes, AccessKind)>,
+    /// What it made: `write`, or `delete` for what it removed.
+    pub outputs: Vec<(Bytes, AccessKind)>,
+    /// For a hit: how long the run took that it stands for.
+    pub saved: Option<Duration>,
+    /// What the store could not do; the command has run all the same.
+    pub trouble: Option<String>,
+}
+
+/// Why a command was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// A declaration is malformed.
+    #[error(transparent)]
+    Glob(#[from] BadGlob),
+    /// Something went wrong before it could be started, or while it was waited for.
+    #[error("can't run the command: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A command that has run traced.
+#[derive(Debug)]
+pub struct Traced {
+    /// What its process tree did.
+    pub trace: Trace,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+/// Runs a command traced, with its standard streams as given; `started` is told its process id.
+///
+/// # Errors
+/// It can't be started or waited for.
+pub fn trace(
+    task: &Task,
+    capture: &Capture,
+    streams: [Stdio; 3],
+    started: &mut dyn FnMut(u32),
+) -> Result<Traced, RunError> {
+    let [stdin, stdout, stderr] = streams;
+    let command = Command {
+        argv: task.argv.clone(),
+        environment: task.environment.clone(),
+        cwd: task.cwd.clone(),
+        stdin,
+        stdout,
+        stderr,
+        library_folder: capture.library_folder.clone(),
+        capture: capture.choice,
+        watch_stdin: standard_input() == StandardInput::Stream,
+    };
+    let collector = Arc::new(Collector::new(now_ns()));
+    let mut tracee = Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>)?;
+    started(tracee.pid());
+    let exit = tracee.wait()?;
+    let ended = now_ns();
+    let report = tracee.finish(capture.grace);
+    Ok(Traced { trace: collector.finish(&report, ended), exit })
+}
+
+/// Runs a task with cache: restores what a kept run left and replays what it printed, or else runs the command and
+/// keeps what came of it. The run is recorded in the store either way.
+///
+/// # Errors
+/// The command could not be run. Trouble with the store is told in the report.
+pub fn run(
+    task: &Task,
+    store: &Store,
+    capture: &Capture,
+    mode: Mode,
+    passage: &Passage,
+    started: &mut dyn FnMut(u32),
+) -> Result<Report, RunError> {
+    let began = SystemTime::now();
+    let declarations = Declarations::of(task)?;
+    let id = RunId::new();
+    let mut trouble = None;
+    let reasons = match mode.force.then_some(Ok(Lookup::Miss(Vec::new()))).unwrap_or_else(|| store.look_up(task)) {
+        Ok(Lookup::Hit(entry)) => match replay(&entry, store, passage) {
+            Ok(()) => return Ok(hit(task, store, &entry, id, began)),
+            Err(error) => {
+                trouble = Some(error.to_string());
+                vec![MissReason::Damaged]
+            }
+        },
+        Ok(Lookup::Miss(reasons)) => reasons,
+        Err(error) => {
+            trouble = Some(error.to_string());
+            Vec::new()
+        }
+    };
+
+    let scratch = store.path().join(format!(".clock-{id}"));
+    let barrier = files::clock_barrier(&scratch);
+    // It has served; that it can't be removed harms nobody.
+    let _ = std::fs::remove_file(&scratch);
+    let (tee, stdout, stderr) = Tee::start(output_streams_are_one(), passage)?;
+    let traced = trace(task, capture, [Stdio::inherit(), stdout, stderr], started)?;
+    let output = tee.finish(capture.grace);
+    let Traced { trace, exit } = traced;
+
+    let facts = |started| RunFacts { trace: &trace, started, exit };
+    let judged = match (barrier, output) {
+        (Err(error), _) => Err(Refusal::Store(error.to_string())),
+        (Ok(started), Output::Whole(terminal)) => judge(task, &facts(started), &declarations)
+            .map(|footprint| (footprint, terminal))
+            .map_err(Refusal::Uncacheable),
+        (Ok(started), lost) => {
+            // What else speaks against it is more telling than lost output.
+            let judged = judge(task, &facts(started), &declarations);
+            Err(Refusal::Uncacheable(judged.err().unwrap_or_else(|| Uncacheable::Terminal(lost.into()))))
+        }
+    };
+    let mut report = Report {
+        record: RunRecord::of(task, id, began, exit, Outcome::Traced),
+        fingerprint: None,
+        complete: trace.is_complete(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        saved: None,
+        trouble: None,
+    };
+    let outcome = match judged {
+        Ok((footprint, terminal)) => {
+            (report.inputs, report.outputs) = listed(&footprint);
+            let kept = (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, exit, id)).transpose();
+            match kept {
+                Ok(kept) => Outcome::Miss { reasons, kept: kept.map(|kept| kept.fingerprint) },
+                Err(error) => Outcome::StoreFailed { error: error.to_string() },
+            }
+        }
+        Err(Refusal::Uncacheable(why)) => Outcome::Uncached { reasons, why },
+        Err(Refusal::Store(error)) => Outcome::StoreFailed { error },
+    };
+    if let Outcome::Miss { kept, .. } = &outcome {
+        report.fingerprint = *kept;
+    }
+    report.record = RunRecord::of(task, id, began, exit, outcome);
+    report.trouble = trouble.or(remember(store, &report.record, Some(&trace)));
+    Ok(report)
+}
+
+/// Why a run is not kept.
+enum Refusal {
+    Uncacheable(Uncacheable),
+    Store(String),
+}
+
+/// Restores and replays; on an error the terminal has seen nothing yet, and every file is whole.
+fn replay(entry: &Entry, store: &Store, passage: &Passage) -> Result<(), String> {
+    let terminal = entry.terminal(store).map_err(|error| error.to_string())?;
+    entry.restore(store).map_err(|error| error.to_string())?;
+    for chunk in terminal {
+        // Nobody reads any more: the command would have been told so, and ended.
+        if passage(chunk.stream, &chunk.bytes).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) -> Report {
+    let outcome = Outcome::Hit { fingerprint: entry.fingerprint(), run: entry.run() };
+    let record = RunRecord::of(task, id, began, entry.exit(), outcome);
+    let trouble = remember(store, &record, None);
+    let inputs = entry.path_set().observations.iter().map(|input| (input.path.clone(), input.kind)).collect();
+    let saved = store.run(entry.run()).ok().map(|run| Duration::from_millis(run.wall_ms.saturating_sub(record.wall_ms)));
+    Report {
+        record,
+        fingerprint: Some(entry.fingerprint()),
+        complete: true,
+        inputs,
+        outputs: entry.outputs().iter().map(listed_output).collect(),
+        saved,
+        trouble,
+    }
+}
+
+/// Records the run; gives what went wrong. A run that is not remembered has run all the same.
+fn remember(store: &Store, record: &RunRecord, trace: Option<&Trace>) -> Option<String> {
+    store.record_run(record, trace).err().map(|error: StoreError| error.to_string())
+}
+
+type Listed = Vec<(Bytes, AccessKind)>;
+
+fn listed(footprint: &Footprint) -> (Listed, Listed) {
+    let inputs = footprint.inputs.path_set.observations.iter().map(|input| (input.path.clone(), input.kind)).collect();
+    (inputs, footprint.outputs.changed.iter().map(listed_output).collect())
+}
+
+fn listed_output(output: &crate::archive::Output) -> (Bytes, AccessKind) {
+    let kind = if output.left.is_gone() { AccessKind::Delete } else { AccessKind::Write };
+    (output.path.clone(), kind)
+}
+
+impl Report {
+    /// The key under which the run is kept.
+    #[must_use]
+    pub fn action_key(&self) -> ActionKey {
+        self.record.action_key
+    }
+}
