@@ -277,6 +277,13 @@ mod tests {
     }
 
     #[test]
+    fn a_rename_reads_what_it_moves() {
+        let Meaning::Two(from, to) = Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0]) else { panic!("two touches") };
+        assert_eq!((from.kind, from.reads), (AccessKind::Delete, true));
+        assert_eq!((to.kind, to.reads), (AccessKind::Write, false));
+    }
+
+    #[test]
     fn a_call_older_than_at_means_the_same_as_its_at_form() {
         assert_eq!(
             Call::lstat.meaning([8, 0, 0, 0, 0, 0]),
