@@ -2,5 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
+pub mod bytes;
+pub mod cache;
+pub mod configuration;
+pub mod declarations;
+pub mod explain;
+pub mod fingerprint;
+pub mod footprint;
+pub mod report;
+pub mod run;
 pub mod stdio;
+pub mod task;
 pub mod trace;
+pub mod wire;

@@ -2,13 +2,16 @@
 
 mod collector;
 
+use serde::{Deserialize, Serialize};
 use shm_protocol::access::{AccessKind, Before, Gap};
 use shm_protocol::record::Exit;
+
+use crate::wire;
 
 pub use collector::Collector;
 
 /// All processes and accesses of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Trace {
     /// The processes, in order of their start; the id of a process is its index plus one.
     pub processes: Vec<Process>,
@@ -38,7 +41,7 @@ pub type ProcessId = u32;
 pub type PathId = u32;
 
 /// One program image in one process: an `exec` ends it and begins another with the same pid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its id.
     pub id: ProcessId,
@@ -63,16 +66,16 @@ pub struct Process {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessExit {
     /// It exited or was killed.
-    Exit(Exit),
+    Exit(#[serde(with = "wire::exit")] Exit),
     /// It executed another image, which is this process.
     Exec(ProcessId),
 }
 
 /// How a process was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessCapture {
     /// By the preload library, and by the net where the library did not look.
     Preload,
@@ -81,13 +84,14 @@ pub enum ProcessCapture {
 }
 
 /// All accesses of one kind by one process to one path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathAccess {
     /// The process.
     pub process: ProcessId,
     /// The path.
     pub path: PathId,
     /// The kind, settled: what was absent is `missing`, what was refused is `stat`.
+    #[serde(with = "wire::kind")]
     pub kind: AccessKind,
     /// Whether any of them followed a symbolic link at the end of the path.
     pub follow: bool,
@@ -102,9 +106,10 @@ pub struct PathAccess {
 }
 
 /// When a path was changed, by effect, in nanoseconds since the start of the run, and what stood there before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// What stood there before the first of these changes.
+    #[serde(with = "wire::before")]
     pub before: Before,
     /// First replacement of the whole content, creation or deletion.
     pub replaced_ns: Option<u64>,
@@ -146,9 +151,10 @@ impl Changes {
 }
 
 /// Something that may have gone unseen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceGap {
     /// What.
+    #[serde(with = "wire::gap")]
     pub gap: Gap,
     /// In which process; 0 when that is not known.
     pub process: ProcessId,

@@ -1,0 +1,442 @@
+//! What a run left behind: when a later run may stand in its place, and how it is put back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use platform::files::{self, FileType};
+use serde::{Deserialize, Serialize};
+use shm_protocol::access::Before;
+
+use crate::bytes::{self, Bytes};
+use crate::cache::{Store, StoreError, unique};
+use crate::fingerprint::{Digest, InputState, Observer};
+use crate::wire;
+
+/// One path that a run changed, and that is not as it was before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The path, absolute and without symbolic links on the way.
+    pub path: Bytes,
+    /// What stood there before the run.
+    #[serde(with = "wire::before")]
+    pub before: Before,
+    /// What the run left there.
+    pub left: Left,
+    /// Whether the run looked at it before it changed it.
+    pub looked: bool,
+}
+
+/// What a run left at a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Left {
+    /// A regular file.
+    File {
+        /// Of its content.
+        digest: Digest,
+        /// Its length in bytes.
+        size: u64,
+        /// Its permission bits.
+        mode: u16,
+    },
+    /// A directory with these permission bits; its entries are outputs of their own.
+    Directory {
+        /// Its permission bits.
+        mode: u16,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// What it says.
+        target: Bytes,
+    },
+    /// What was there, with these permission bits.
+    Mode(u16),
+    /// Nothing: it was deleted.
+    Absent,
+}
+
+/// What stands at the path of an output at the time of a look-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing.
+    Absent,
+    /// A regular file; its digest is taken only where one of its size was left there.
+    File { digest: Option<Digest>, mode: u16 },
+    /// A directory.
+    Directory { mode: u16 },
+    /// A symbolic link.
+    Symlink { target: Bytes },
+    /// Anything else, or what can't be looked at.
+    Other,
+}
+
+impl Standing {
+    /// What stands at `path`; a file is read if it has one of the `sizes`.
+    pub(crate) fn at(path: &Bytes, observer: &mut Observer<'_>, sizes: &[u64]) -> Self {
+        let identity = match observer.identity(path, false) {
+            Ok(identity) => identity,
+            Err(InputState::Absent) => return Self::Absent,
+            Err(_) => return Self::Other,
+        };
+        let mode = identity.mode as u16;
+        match identity.file_type {
+            FileType::Directory => Self::Directory { mode },
+            FileType::Symlink => fs::read_link(path.to_path()).map_or(Self::Other, |target| Self::Symlink {
+                target: target.as_path().into(),
+            }),
+            FileType::Other => Self::Other,
+            FileType::File if sizes.contains(&identity.size) => {
+                let digest = observer.digest_of(&path.to_path(), &identity);
+                digest.map_or(Self::Other, |digest| Self::File {
+                    digest: Some(digest),
+                    mode,
+                })
+            }
+            FileType::File => Self::File { digest: None, mode },
+        }
+    }
+}
+
+impl Left {
+    /// Whether something was put there as a whole, so that it is known what stands there wherever it does.
+    pub(crate) fn is_whole(&self) -> bool {
+        !matches!(self, Self::Mode(_) | Self::Absent)
+    }
+
+    /// The length of the file that was left.
+    pub(crate) fn size(&self) -> Option<u64> {
+        match self {
+            Self::File { size, .. } => Some(*size),
+            _ => None,
+        }
+    }
+
+    /// Whether what stands there is exactly what was left.
+    pub(crate) fn is(&self, now: &Standing) -> bool {
+        match (self, now) {
+            (
+                Self::File { digest, mode, .. },
+                Standing::File {
+                    digest: found,
+                    mode: bits,
+                },
+            ) => Some(*digest) == *found && mode == bits,
+            (Self::Directory { mode }, Standing::Directory { mode: bits }) => mode == bits,
+            (Self::Symlink { target }, Standing::Symlink { target: found }) => target == found,
+            // What was there is judged as an input.
+            (Self::Mode(mode), Standing::File { mode: bits, .. } | Standing::Directory { mode: bits }) => {
+                mode == bits
+            }
+            (Self::Absent, Standing::Absent) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Output {
+    /// Whether a run that finds `now` here would have come to the same: it finds what this run found, or what this
+    /// run left, or something that this run replaced without a look.
+    ///
+    /// | before | left | accepted, besides exactly what was left |
+    /// |---|---|---|
+    /// | nothing | anything | nothing (not another file: its absence may have been asked for, by `O_EXCL`) |
+    /// | a file | a file, unlooked | a file of the same mode, whatever is in it |
+    /// | a directory | a directory | a directory with the mode it had |
+    /// | a file or directory | another mode | the same type with the mode it had |
+    /// | a file, symlink | nothing | the same type (and mode); *not* nothing: that there was something was seen |
+    /// | a directory | nothing | a directory with the mode it had; that it was empty is an observation |
+    ///
+    /// What else was there before is not known well enough to be told again.
+    pub(crate) fn accepts(&self, now: &Standing) -> bool {
+        match (self.before, &self.left, now) {
+            (Before::File(mode), Left::Absent, Standing::File { mode: bits, .. }) => mode == *bits,
+            (Before::Directory(mode), Left::Absent, Standing::Directory { mode: bits }) => mode == *bits,
+            (Before::Symlink, Left::Absent, Standing::Symlink { .. }) => true,
+            (_, Left::Absent, _) => false,
+            (Before::File(mode), Left::Mode(_), Standing::File { mode: bits, .. })
+            | (
+                Before::Directory(mode),
+                Left::Mode(_) | Left::Directory { .. },
+                Standing::Directory { mode: bits },
+            ) => mode == *bits || self.left.is(now),
+            (Before::File(_) | Before::Directory(_), Left::Mode(_), _) => false,
+            (Before::Absent, _, Standing::Absent) => true,
+            (Before::File(_), Left::File { mode, .. }, Standing::File { mode: bits, .. }) if !self.looked => {
+                mode == bits
+            }
+            _ => self.left.is(now),
+        }
+    }
+}
+
+/// Why the outputs of a run could not be put back; the command is to be run instead.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The store does not hold what it should.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A path could not be changed.
+    #[error("{path}: can't restore it: {source}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What was done to put the outputs of a run back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Outputs that were written.
+    pub written: u64,
+    /// Outputs that were removed.
+    pub removed: u64,
+    /// Outputs that were right already.
+    pub already: u64,
+    /// Bytes of file content written.
+    pub bytes: u64,
+}
+
+/// Puts outputs back; those of which `right` says so are left alone.
+pub(crate) fn restore(store: &Store, outputs: &[Output], right: &[bool]) -> Result<Restored, RestoreError> {
+    let mut restored = Restored {
+        already: right.iter().filter(|right| **right).count() as u64,
+        ..Restored::default()
+    };
+    let wrong: Vec<&Output> = outputs
+        .iter()
+        .zip(right)
+        .filter(|(_, right)| !**right)
+        .map(|(output, _)| output)
+        .collect();
+    for output in &wrong {
+        if let Left::File { digest, size, .. } = &output.left {
+            store.has_blob(*digest, *size)?;
+        }
+    }
+    // The permission bits of a new folder come last: they may forbid to put something into it.
+    let mut folders: BTreeMap<&Bytes, u16> = BTreeMap::new();
+    for output in &wrong {
+        let path = output.path.to_path();
+        match &output.left {
+            Left::Absent => continue,
+            Left::Mode(mode) => files::set_mode(&path, u32::from(*mode)).map_err(failed(&path))?,
+            Left::Directory { mode } => {
+                folders.insert(&output.path, *mode);
+                make_folder(&path).map_err(failed(&path))?;
+            }
+            Left::Symlink { target } => replace(&path, |temporary| {
+                files::symlink(&target.to_path(), temporary).map_err(failed(&path))
+            })?,
+            Left::File { digest, size, mode } => {
+                replace(&path, |temporary| {
+                    store.copy_blob(*digest, *size, temporary)?;
+                    files::set_mode(temporary, u32::from(*mode)).map_err(failed(&path))
+                })?;
+                restored.bytes += size;
+            }
+        }
+        restored.written += 1;
+    }
+    for output in wrong.iter().rev().filter(|output| output.left == Left::Absent) {
+        let path = output.path.to_path();
+        remove(&path).map_err(failed(&path))?;
+        restored.removed += 1;
+    }
+    for (path, mode) in folders.into_iter().rev() {
+        let path = path.to_path();
+        files::set_mode(&path, u32::from(mode)).map_err(failed(&path))?;
+    }
+    Ok(restored)
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
+    |source| RestoreError::Path {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+/// Lets `make` make something under a temporary name beside `path`, and moves it there.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<(), RestoreError>) -> Result<(), RestoreError> {
+    let own = files::bytes_of(path.as_os_str());
+    let folder = bytes::parent(own).unwrap_or(b"/");
+    let temporary = files::path_of(&bytes::join(
+        folder,
+        format!(".tracerun-{}.tmp", unique()).as_bytes(),
+    ));
+    let moved = || {
+        if files::identity(path, false).is_ok_and(|now| now.file_type == FileType::Directory) {
+            fs::remove_dir(path)?;
+        }
+        fs::rename(&temporary, path)
+    };
+    let made = make(&temporary).and_then(|()| moved().map_err(failed(path)));
+    if made.is_err() {
+        // It may not have been made at all.
+        let _ = fs::remove_file(&temporary);
+    }
+    made
+}
+
+/// Makes a folder that this user can put something into, in the place of whatever is there but a folder.
+fn make_folder(path: &Path) -> io::Result<()> {
+    match files::identity(path, false) {
+        Ok(now) if now.file_type == FileType::Directory => return Ok(()),
+        Ok(_) => fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    fs::create_dir(path)?;
+    files::set_mode(path, 0o700)
+}
+
+/// Removes a file, link or empty folder.
+fn remove(path: &Path) -> io::Result<()> {
+    match files::identity(path, false)?.file_type {
+        FileType::Directory => fs::remove_dir(path),
+        _ => fs::remove_file(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Digest = Digest([1; 32]);
+    const FOREIGN: Digest = Digest([2; 32]);
+
+    fn file(digest: Digest, mode: u16) -> Standing {
+        Standing::File {
+            digest: Some(digest),
+            mode,
+        }
+    }
+
+    fn standings() -> [(&'static str, Standing); 9] {
+        [
+            ("nothing", Standing::Absent),
+            ("own", file(OWN, 0o644)),
+            ("own, mode", file(OWN, 0o600)),
+            ("other", file(FOREIGN, 0o644)),
+            (
+                "unread",
+                Standing::File {
+                    digest: None,
+                    mode: 0o644,
+                },
+            ),
+            ("folder", Standing::Directory { mode: 0o755 }),
+            ("folder, mode", Standing::Directory { mode: 0o700 }),
+            (
+                "link",
+                Standing::Symlink {
+                    target: b"t"[..].into(),
+                },
+            ),
+            (
+                "link elsewhere",
+                Standing::Symlink {
+                    target: b"u"[..].into(),
+                },
+            ),
+        ]
+    }
+
+    #[test]
+    fn an_output_in_place_is_accepted_only_as_it_was_before_or_as_it_was_left() {
+        let left_file = || Left::File {
+            digest: OWN,
+            size: 1,
+            mode: 0o644,
+        };
+        let left_folder = || Left::Directory { mode: 0o755 };
+        let left_link = || Left::Symlink {
+            target: b"t"[..].into(),
+        };
+        let table: [(Before, Left, bool, &[&str]); 17] = [
+            (Before::Absent, left_file(), false, &["nothing", "own"]),
+            (Before::Absent, left_file(), true, &["nothing", "own"]),
+            (Before::Absent, left_folder(), false, &["nothing", "folder"]),
+            (Before::Absent, left_link(), true, &["nothing", "link"]),
+            (
+                Before::File(0o644),
+                left_file(),
+                false,
+                &["own", "other", "unread"],
+            ),
+            (Before::File(0o644), left_file(), true, &["own"]),
+            (
+                Before::File(0o600),
+                left_file(),
+                false,
+                &["own", "other", "unread"],
+            ),
+            (Before::File(0o644), left_folder(), false, &["folder"]),
+            (Before::File(0o644), left_link(), false, &["link"]),
+            (
+                Before::File(0o644),
+                Left::Absent,
+                false,
+                &["own", "other", "unread"],
+            ),
+            (
+                Before::File(0o600),
+                Left::Mode(0o644),
+                true,
+                &["own", "own, mode", "other", "unread"],
+            ),
+            (
+                Before::Directory(0o700),
+                Left::Mode(0o755),
+                true,
+                &["folder", "folder, mode"],
+            ),
+            (Before::Directory(0o700), left_file(), false, &["own"]),
+            (Before::Directory(0o755), Left::Absent, false, &["folder"]),
+            (Before::Symlink, left_link(), false, &["link"]),
+            (Before::Symlink, Left::Absent, false, &["link", "link elsewhere"]),
+            (Before::Unknown, left_file(), false, &["own"]),
+        ];
+        for (before, left, looked, accepted) in table {
+            let output = Output {
+                path: Bytes::default(),
+                before,
+                left,
+                looked,
+            };
+            for (name, standing) in standings() {
+                assert_eq!(
+                    output.accepts(&standing),
+                    accepted.contains(&name),
+                    "{output:?}: {name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_and_special_files_are_never_what_was_left() {
+        for left in [
+            Left::File {
+                digest: OWN,
+                size: 1,
+                mode: 0,
+            },
+            Left::Directory { mode: 0 },
+            Left::Mode(0),
+        ] {
+            let output = Output {
+                path: Bytes::default(),
+                before: Before::File(0),
+                left,
+                looked: false,
+            };
+            assert!(
+                !output.accepts(&Standing::Absent) && !output.accepts(&Standing::Other),
+                "{output:?}"
+            );
+        }
+    }
+}

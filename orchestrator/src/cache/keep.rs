@@ -1,0 +1,180 @@
+//! Keeping a run: its records, and how they refer to each other.
+
+use serde::{Deserialize, Serialize};
+use shm_protocol::record::Exit;
+
+use super::records::{Found, Record};
+use super::{RunId, Store, StoreError};
+use crate::archive::{Left, Output};
+use crate::fingerprint::{Digest, Fingerprint, InputState, PathSet};
+use crate::footprint::{Actor, Footprint, Inputs};
+use crate::task::{ActionKey, KeyParts, Task};
+use crate::wire;
+
+/// How many path sets are kept for an action key.
+const MOST_SETS: usize = 16;
+/// How many results of a path set are known by the key; older ones are found all the same by their fingerprint.
+const MOST_RESULTS: usize = 32;
+
+/// Where terminal output went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of terminal output, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputChunk {
+    /// Where it went.
+    pub stream: Stream,
+    /// What it was.
+    pub bytes: Vec<u8>,
+}
+
+/// What was kept of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The key it is kept under.
+    pub action_key: ActionKey,
+    /// What it saw.
+    pub fingerprint: Fingerprint,
+}
+
+/// All that is known for one action key.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct KeyRecord {
+    /// Newest first.
+    pub(super) sets: Vec<KnownSet>,
+}
+
+/// A path set, and the runs that observed it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KnownSet {
+    pub(super) set: Digest,
+    /// Newest first.
+    pub(super) results: Vec<Fingerprint>,
+}
+
+impl Record for KeyRecord {
+    const FOLDER: &'static str = "keys";
+    const KIND: u8 = 1;
+}
+
+impl Record for PathSet {
+    const FOLDER: &'static str = "sets";
+    const KIND: u8 = 2;
+}
+
+/// What came of a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ResultRecord {
+    pub(super) run: RunId,
+    pub(super) path_set: Digest,
+    #[serde(with = "wire::exit")]
+    pub(super) exit: Exit,
+    pub(super) outputs: Vec<Output>,
+    /// All terminal output, one piece after the other.
+    pub(super) terminal: Option<Digest>,
+    /// Stream and length of each piece.
+    pub(super) chunks: Vec<(Stream, u64)>,
+    /// What each observation came to, and who made it: only to tell what made another run differ.
+    pub(super) states: Vec<InputState>,
+    pub(super) readers: Vec<u32>,
+    pub(super) actors: Vec<Actor>,
+}
+
+impl Record for ResultRecord {
+    const FOLDER: &'static str = "results";
+    const KIND: u8 = 3;
+    const DURABLE: bool = true;
+}
+
+/// The action key of the last kept run of a command line, taken apart.
+impl Record for KeyParts {
+    const FOLDER: &'static str = "commands";
+    const KIND: u8 = 4;
+}
+
+impl Store {
+    /// Keeps what a run saw and made.
+    ///
+    /// # Errors
+    /// The store can't be written to, or an output is no longer what it was when it was judged. Nothing that was
+    /// kept before suffers.
+    pub fn keep(
+        &self,
+        task: &Task,
+        footprint: &Footprint,
+        terminal: &[OutputChunk],
+        exit: Exit,
+        run: RunId,
+    ) -> Result<Kept, StoreError> {
+        for output in &footprint.outputs.changed {
+            if let Left::File { digest, size, .. } = &output.left {
+                self.keep_file(&output.path.to_path(), *digest, *size)?;
+            }
+        }
+        let whole: Vec<u8> = terminal.iter().flat_map(|chunk| &chunk.bytes).copied().collect();
+        let Inputs {
+            path_set,
+            states,
+            readers,
+            actors,
+        } = &footprint.inputs;
+        let (action_key, set) = (task.action_key(), path_set.digest());
+        let fingerprint = Fingerprint::new(action_key, set, states);
+        let result = ResultRecord {
+            run,
+            path_set: set,
+            exit,
+            outputs: footprint.outputs.changed.clone(),
+            terminal: if whole.is_empty() {
+                None
+            } else {
+                Some(self.keep_bytes(&whole)?)
+            },
+            chunks: terminal
+                .iter()
+                .map(|chunk| (chunk.stream, chunk.bytes.len() as u64))
+                .collect(),
+            states: states.clone(),
+            readers: readers.clone(),
+            actors: actors.clone(),
+        };
+        self.write_record(&fingerprint.0.to_string(), &result)?;
+        if !self.record_path::<PathSet>(&set.to_string()).exists() {
+            self.write_record(&set.to_string(), path_set)?;
+        }
+        self.add_to_key(action_key, set, fingerprint)?;
+        self.write_record(&task.command().to_string(), &task.key_parts())?;
+        Ok(Kept {
+            action_key,
+            fingerprint,
+        })
+    }
+
+    /// Puts a path set in front. Another process may do so at the same time: one of the two is lost, which
+    /// costs a run.
+    fn add_to_key(&self, key: ActionKey, set: Digest, fingerprint: Fingerprint) -> Result<(), StoreError> {
+        let name = key.0.to_string();
+        let mut record = match self.read_record::<KeyRecord>(&name)? {
+            Found::Whole(record) => record,
+            Found::Missing | Found::Damaged => KeyRecord::default(),
+        };
+        let known = record
+            .sets
+            .iter()
+            .position(|known| known.set == set)
+            .map(|index| record.sets.remove(index));
+        let mut results = known.map_or_else(Vec::new, |known| known.results);
+        results.retain(|known| *known != fingerprint);
+        results.insert(0, fingerprint);
+        results.truncate(MOST_RESULTS);
+        record.sets.insert(0, KnownSet { set, results });
+        record.sets.truncate(MOST_SETS);
+        self.write_record(&name, &record)
+    }
+}

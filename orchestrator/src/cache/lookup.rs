@@ -1,0 +1,416 @@
+//! Looking a task up: is there a kept run that saw what a run would see now, and if not, why not?
+
+use serde::{Deserialize, Serialize};
+use shm_protocol::access::AccessKind;
+use shm_protocol::record::Exit;
+
+use super::keep::{KeyRecord, ResultRecord};
+use super::records::Found;
+use super::{OutputChunk, RunId, Store, StoreError};
+use crate::archive::{self, Left, Output, RestoreError, Restored, Standing};
+use crate::bytes::Bytes;
+use crate::declarations::{BadGlob, Declarations};
+use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet};
+use crate::footprint::Actor;
+use crate::task::{ActionKey, KeyParts, Task};
+
+/// What a look-up came to.
+#[derive(Debug)]
+pub enum Lookup {
+    /// A kept run saw the same.
+    Hit(Box<Entry>),
+    /// There is none; in order of importance.
+    Miss(Vec<MissReason>),
+}
+
+/// Why there is no kept run to take the place of this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MissReason {
+    /// No run of this command line in this directory was kept.
+    FirstRun,
+    /// A variable is another than in the last kept run, or was not set in one of them.
+    Variable {
+        /// Its name.
+        name: Bytes,
+        /// How it differs.
+        difference: Difference,
+    },
+    /// The file mode creation mask is another.
+    Umask {
+        /// In the last kept run.
+        before: u32,
+        /// Now.
+        now: u32,
+    },
+    /// Standard input holds something else.
+    Stdin,
+    /// The options and settings are others.
+    Policy,
+    /// The root or the name of the working directory is another.
+    Place,
+    /// Runs with the same key were kept, but not one with all of this.
+    Unknown,
+    /// An observation comes to something else.
+    Input {
+        /// The path.
+        path: Bytes,
+        /// How it differs.
+        difference: Difference,
+        /// Whether it was executed, read, listed …
+        #[serde(with = "crate::wire::kind")]
+        kind: AccessKind,
+        /// Who observed it first in the last kept run.
+        reader: Actor,
+    },
+    /// What stands where the run puts an output is neither what it found there nor what it left there.
+    Output {
+        /// The path.
+        path: Bytes,
+    },
+    /// A record of the store was damaged.
+    Damaged,
+}
+
+/// How something differs from the last kept run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Difference {
+    /// It was not there.
+    Appeared,
+    /// It is not there.
+    Disappeared,
+    /// What is in it: the content of a file, the entries of a directory, the value of a variable.
+    Content,
+    /// Its permission bits.
+    Mode {
+        /// In the last kept run.
+        before: u16,
+        /// Now.
+        now: u16,
+    },
+    /// Where a symbolic link leads.
+    Target {
+        /// In the last kept run.
+        before: Bytes,
+        /// Now.
+        now: Bytes,
+    },
+    /// A file was a directory, a directory a symbolic link, or the like.
+    Type,
+    /// It can be looked at only in one of them.
+    Access,
+}
+
+impl Difference {
+    fn between(before: &InputState, now: &InputState) -> Self {
+        use InputState::{Absent, Directory, File, Listing, Refused, Symlink, Unreadable};
+        match (before, now) {
+            (Absent, _) => Self::Appeared,
+            (_, Absent) => Self::Disappeared,
+            (Refused | Unreadable { .. }, _) | (_, Refused | Unreadable { .. }) => Self::Access,
+            (File { digest, .. }, File { digest: other, .. }) if digest != other => Self::Content,
+            (File { mode: before, .. }, File { mode: now, .. })
+            | (Directory { mode: before }, Directory { mode: now }) => Self::Mode {
+                before: before.unwrap_or_default(),
+                now: now.unwrap_or_default(),
+            },
+            (Listing(_), Listing(_)) => Self::Content,
+            (Symlink { target: before }, Symlink { target: now }) => Self::Target {
+                before: before.clone(),
+                now: now.clone(),
+            },
+            _ => Self::Type,
+        }
+    }
+}
+
+/// A kept run that saw what a run would see now.
+#[derive(Debug)]
+pub struct Entry {
+    action_key: ActionKey,
+    fingerprint: Fingerprint,
+    path_set: PathSet,
+    result: ResultRecord,
+    /// For each output, whether it is in place already.
+    right: Vec<bool>,
+}
+
+impl Entry {
+    /// The key it is kept under.
+    #[must_use]
+    pub fn action_key(&self) -> ActionKey {
+        self.action_key
+    }
+
+    /// What it saw.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The run that was kept.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.result.run
+    }
+
+    /// How its command ended.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.result.exit
+    }
+
+    /// What it observed.
+    #[must_use]
+    pub fn path_set(&self) -> &PathSet {
+        &self.path_set
+    }
+
+    /// What it changed.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        &self.result.outputs
+    }
+
+    /// Its terminal output.
+    ///
+    /// # Errors
+    /// The store no longer holds it: the command is to be run instead.
+    pub fn terminal(&self, store: &Store) -> Result<Vec<OutputChunk>, RestoreError> {
+        let whole = self
+            .result
+            .terminal
+            .map_or_else(|| Ok(Vec::new()), |digest| store.read_blob(digest))?;
+        let mut rest = &whole[..];
+        let mut chunks = Vec::new();
+        for &(stream, length) in &self.result.chunks {
+            let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+            let (bytes, after) = rest.split_at(length);
+            chunks.push(OutputChunk {
+                stream,
+                bytes: bytes.to_vec(),
+            });
+            rest = after;
+        }
+        Ok(chunks)
+    }
+
+    /// Makes the file system what the kept run left; what is so already is not touched. Take
+    /// [`Entry::terminal`] first: once outputs have been put back there is no reason left to fail.
+    ///
+    /// # Errors
+    /// The store lacks a content, or a path can't be changed: the command is to be run instead. Some outputs may
+    /// have been put back, each of them whole.
+    pub fn restore(&self, store: &Store) -> Result<Restored, RestoreError> {
+        archive::restore(store, &self.result.outputs, &self.right)
+    }
+}
+
+impl From<BadGlob> for StoreError {
+    fn from(error: BadGlob) -> Self {
+        Self::Glob(error)
+    }
+}
+
+impl Store {
+    /// Looks for a kept run that saw what a run of `task` would see now.
+    ///
+    /// # Errors
+    /// The store can't be read, or was written by another version; damage alone is a miss.
+    pub fn look_up(&self, task: &Task) -> Result<Lookup, StoreError> {
+        let key = task.action_key();
+        let record = match self.read_record::<KeyRecord>(&key.0.to_string())? {
+            Found::Whole(record) => record,
+            Found::Damaged => return Ok(Lookup::Miss(vec![MissReason::Damaged])),
+            Found::Missing => return Ok(Lookup::Miss(self.other_key(task)?)),
+        };
+        let declarations = Declarations::of(task)?;
+        let mut observer = Observer::new(&declarations);
+        let (mut outputs, mut inputs) = (Vec::new(), Vec::new());
+        let mut damaged = false;
+        for known in &record.sets {
+            let Some(path_set) = self.read_record::<PathSet>(&known.set.to_string())?.whole() else {
+                damaged = true;
+                continue;
+            };
+            let states = path_set.observe(&mut observer);
+            let fingerprint = Fingerprint::new(key, known.set, &states);
+            if let Some(result) = self.result(fingerprint, known.set)? {
+                match self.outputs_in_place(&result, &record, &mut observer)? {
+                    Ok(right) => {
+                        let entry = Entry {
+                            action_key: key,
+                            fingerprint,
+                            path_set,
+                            result,
+                            right,
+                        };
+                        return Ok(Lookup::Hit(Box::new(entry)));
+                    }
+                    Err(reasons) => outputs.extend(reasons),
+                }
+            } else if inputs.is_empty() {
+                match known.results.first() {
+                    Some(&newest) => match self.result(newest, known.set)? {
+                        Some(newest) => inputs = differences(&path_set, &newest, &states),
+                        None => damaged = true,
+                    },
+                    None => damaged = true,
+                }
+            }
+        }
+        // A run that saw the same, and would be a hit but for its outputs, is nearer than one that saw another.
+        let mut reasons = if outputs.is_empty() { inputs } else { outputs };
+        if damaged {
+            reasons.push(MissReason::Damaged);
+        }
+        if reasons.is_empty() {
+            reasons.push(MissReason::Unknown);
+        }
+        Ok(Lookup::Miss(reasons))
+    }
+
+    fn result(&self, fingerprint: Fingerprint, set: Digest) -> Result<Option<ResultRecord>, StoreError> {
+        let result = self
+            .read_record::<ResultRecord>(&fingerprint.0.to_string())?
+            .whole();
+        Ok(result.filter(|result| result.path_set == set))
+    }
+
+    /// For each output whether it is in place, or which of them stand in the way.
+    fn outputs_in_place(
+        &self,
+        result: &ResultRecord,
+        record: &KeyRecord,
+        observer: &mut Observer<'_>,
+    ) -> Result<Result<Vec<bool>, Vec<MissReason>>, StoreError> {
+        let mut right = Vec::with_capacity(result.outputs.len());
+        let mut unknown = Vec::new();
+        for output in &result.outputs {
+            let size = output.left.size();
+            let standing = Standing::at(&output.path, observer, size.as_slice());
+            right.push(output.left.is(&standing));
+            if !output.accepts(&standing) {
+                unknown.push(output);
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(Ok(right));
+        }
+        // What another run of this task left there may stand there as well.
+        let mut others: Vec<(Bytes, Left)> = Vec::new();
+        for known in &record.sets {
+            for &other in &known.results {
+                let Some(other) = self.result(other, known.set)? else {
+                    continue;
+                };
+                let whole = other.outputs.into_iter().filter(|output| output.left.is_whole());
+                others.extend(whole.map(|output| (output.path, output.left)));
+            }
+        }
+        unknown.retain(|output| {
+            let left: Vec<&Left> = others
+                .iter()
+                .filter(|(path, _)| *path == output.path)
+                .map(|(_, left)| left)
+                .collect();
+            let sizes: Vec<u64> = left.iter().filter_map(|left| left.size()).collect();
+            let standing = Standing::at(&output.path, observer, &sizes);
+            !(output.left.is_whole() && left.iter().any(|left| left.is(&standing)))
+        });
+        let reasons: Vec<MissReason> = unknown
+            .into_iter()
+            .map(|output| MissReason::Output {
+                path: output.path.clone(),
+            })
+            .collect();
+        Ok(if reasons.is_empty() {
+            Ok(right)
+        } else {
+            Err(reasons)
+        })
+    }
+
+    /// Why the action key is not known: what it has other than that of the last kept run of the same command.
+    fn other_key(&self, task: &Task) -> Result<Vec<MissReason>, StoreError> {
+        let Some(last) = self.read_record::<KeyParts>(&task.command().to_string())?.whole() else {
+            return Ok(vec![MissReason::FirstRun]);
+        };
+        let now = task.key_parts();
+        let mut reasons = Vec::new();
+        let in_parts =
+            |parts: &KeyParts, name: &Bytes| parts.variables.iter().any(|(known, _)| known == name);
+        for (name, value) in &now.variables {
+            let difference = match in_parts(&last, name) {
+                false => Difference::Appeared,
+                true if !last.variables.contains(&(name.clone(), *value)) => Difference::Content,
+                true => continue,
+            };
+            reasons.push(MissReason::Variable {
+                name: name.clone(),
+                difference,
+            });
+        }
+        for (name, _) in last.variables.iter().filter(|(name, _)| !in_parts(&now, name)) {
+            reasons.push(MissReason::Variable {
+                name: name.clone(),
+                difference: Difference::Disappeared,
+            });
+        }
+        if last.umask != now.umask {
+            reasons.push(MissReason::Umask {
+                before: last.umask,
+                now: now.umask,
+            });
+        }
+        if last.stdin != now.stdin {
+            reasons.push(MissReason::Stdin);
+        }
+        if last.policy != now.policy {
+            reasons.push(MissReason::Policy);
+        }
+        if last.place != now.place {
+            reasons.push(MissReason::Place);
+        }
+        if reasons.is_empty() {
+            reasons.push(MissReason::Unknown);
+        }
+        Ok(reasons)
+    }
+}
+
+/// The observations that come to something else than in a kept run, content first.
+fn differences(path_set: &PathSet, kept: &ResultRecord, now: &[InputState]) -> Vec<MissReason> {
+    let mut reasons: Vec<MissReason> = Vec::new();
+    for (index, observation) in path_set.observations.iter().enumerate() {
+        let (Some(before), Some(now)) = (kept.states.get(index), now.get(index)) else {
+            break;
+        };
+        // A file that was read and looked at is named once.
+        let named = reasons
+            .last()
+            .is_some_and(|last| matches!(last, MissReason::Input { path, .. } if *path == observation.path));
+        if before != now && !named {
+            let reader = kept
+                .readers
+                .get(index)
+                .and_then(|&reader| kept.actors.get(reader as usize));
+            reasons.push(MissReason::Input {
+                path: observation.path.clone(),
+                difference: Difference::between(before, now),
+                kind: observation.kind,
+                reader: reader.cloned().unwrap_or_default(),
+            });
+        }
+    }
+    // A directory's entries change with what is in it: a file says more.
+    reasons.sort_by_key(|reason| {
+        matches!(
+            reason,
+            MissReason::Input {
+                kind: AccessKind::List,
+                ..
+            }
+        )
+    });
+    reasons
+}

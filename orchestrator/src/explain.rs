@@ -1,0 +1,324 @@
+//! Why a run was a miss or was not cached, in words: the file, the process, and what to do. Variables are named,
+//! their values never shown.
+
+use shm_protocol::access::{AccessKind, Gap};
+use shm_protocol::record::Exit;
+
+use crate::cache::{Difference, MissReason};
+use crate::footprint::{Actor, Uncacheable, Unseen};
+
+/// The longest command line that is shown, in characters.
+const LONGEST: usize = 80;
+
+/// Why no kept run could take the place of this one; a sentence without its full stop.
+#[must_use]
+pub fn miss(reason: &MissReason) -> String {
+    match reason {
+        MissReason::FirstRun => "this command has not been stored in this directory yet".to_owned(),
+        MissReason::Variable { name, difference } => match difference {
+            Difference::Appeared => format!("variable {name} was not set in the last stored run"),
+            Difference::Disappeared => {
+                format!("variable {name} was set in the last stored run and is not now")
+            }
+            _ => format!("variable {name} has another value than in the last stored run"),
+        },
+        MissReason::Umask { before, now } => format!("the umask was {before:03o} and is {now:03o}"),
+        MissReason::Stdin => "standard input is not what it was in the last stored run".to_owned(),
+        MissReason::Policy => {
+            "options or settings in tracerun.toml are not those of the last stored run".to_owned()
+        }
+        MissReason::Place => "the root or the name of the working directory is another".to_owned(),
+        MissReason::Unknown => "no stored run saw just this".to_owned(),
+        MissReason::Input {
+            path,
+            difference,
+            kind,
+            reader,
+        } => {
+            let what = match (difference, kind) {
+                (Difference::Appeared, _) => format!("{path} was not there and is now"),
+                (Difference::Disappeared, _) => format!("{path} is no longer there"),
+                (Difference::Content, AccessKind::List) => format!("the entries of {path} changed"),
+                (Difference::Content, _) => format!("{path} changed"),
+                (Difference::Mode { before, now }, _) => {
+                    format!("the mode of {path} was {before:04o} and is {now:04o}")
+                }
+                (Difference::Target { before, now }, _) => {
+                    format!("the link {path} led to {before} and leads to {now}")
+                }
+                (Difference::Type, _) => format!("{path} is not the type of file that it was"),
+                (Difference::Access, _) => format!("{path} can or can't be read, other than before"),
+            };
+            format!("{what} ({} by {})", done(*kind), process(reader))
+        }
+        MissReason::Output { path } => {
+            format!("the output {path} is neither as the run found it nor as it left it: it is made again")
+        }
+        MissReason::Damaged => "what was stored is damaged: it is stored again".to_owned(),
+    }
+}
+
+/// Why a run is not cached; a sentence without its full stop.
+#[must_use]
+pub fn uncacheable(reason: &Uncacheable) -> String {
+    match reason {
+        Uncacheable::Failed(Exit::Code(code)) => {
+            format!("it exited with {code} (--cache-failures stores failing runs too)")
+        }
+        Uncacheable::Failed(Exit::Signal(signal)) => {
+            format!("signal {signal} killed it (--cache-failures stores failing runs too)")
+        }
+        Uncacheable::Incomplete(unseen) => {
+            let first = unseen
+                .first()
+                .map_or_else(|| "something may have gone unseen".to_owned(), unseen_in);
+            match unseen.len() {
+                0 | 1 => first,
+                more => format!(
+                    "{first} (and {})",
+                    count(more - 1, "other reason", "other reasons")
+                ),
+            }
+        }
+        Uncacheable::Lost(records) => {
+            format!(
+                "{} of what it did were lost",
+                count(
+                    usize::try_from(*records).unwrap_or(usize::MAX),
+                    "record",
+                    "records"
+                )
+            )
+        }
+        Uncacheable::Survivor(survivors) => {
+            let names: Vec<String> = survivors
+                .iter()
+                .take(3)
+                .map(|(pid, name)| format!("{name} ({pid})"))
+                .collect();
+            let (names, many) = (names.join(", "), survivors.len() > 1);
+            let verb = if many {
+                "were still running when it ended"
+            } else {
+                "was still running when it ended"
+            };
+            format!("{names} {verb}: what such a process does is not known; stop it before the command ends")
+        }
+        Uncacheable::Network {
+            address,
+            process: who,
+        } => {
+            format!(
+                "{} used the network ({address}); --allow-network stores such runs",
+                process(who)
+            )
+        }
+        Uncacheable::StdinRead { process: who } => {
+            format!(
+                "{} read standard input, which can't be read again: use a file or </dev/null",
+                process(who)
+            )
+        }
+        Uncacheable::ReadThenChanged { path, process: who } => format!(
+            "{path} was read and then changed ({}), so that what was read is gone; --ignore-output it if that does not matter",
+            process(who)
+        ),
+        Uncacheable::ChangedMeanwhile { path, process: who } => format!(
+            "{path} was changed by something else during the run ({} used it); run it again, or ignore that path if it always changes",
+            process(who)
+        ),
+        Uncacheable::OutputOutsideRoot { path, process: who } => format!(
+            "{} changed {path}, which is outside the root; choose a --root that holds it, or --ignore-output it",
+            process(who)
+        ),
+        Uncacheable::SpecialFile { path, process: who } => {
+            format!(
+                "{} used {path}, a device, FIFO or socket, which can't be stored",
+                process(who)
+            )
+        }
+        Uncacheable::Unreadable { path, process: who } => {
+            format!("{path}, which {} used, can't be read by tracerun", process(who))
+        }
+        Uncacheable::UnknownBefore { path, process: who } => {
+            format!(
+                "{} deleted {path}, and what it was could not be seen",
+                process(who)
+            )
+        }
+    }
+}
+
+/// What a gap in a trace means.
+#[must_use]
+pub fn gap(gap: Gap) -> &'static str {
+    match gap {
+        Gap::ForeignAbi => "made system calls of another ABI (32-bit or x32), which are not decoded",
+        Gap::UnreadablePath => "used a path that could not be read from its memory",
+        Gap::UnresolvedDirectory => "used a directory that could not be told",
+        Gap::IoUring => "used io_uring, which opens files unseen",
+        Gap::OpenByHandle => "opened a file by handle, without a path",
+        Gap::ChangedRoot => "changed its root or mounts, so that paths may mean something else",
+        Gap::RingFull => "did more than could be recorded in time",
+        Gap::BadRecord => "left records that can't be understood",
+        Gap::NoFilter => "was watched by the preload library alone (--trust-preload stores such runs)",
+        Gap::Survivor => "outlived the run",
+        Gap::SupervisorFailed => "could not be watched to the end",
+        Gap::Platform => "can't be watched completely on this system",
+    }
+}
+
+fn unseen_in(unseen: &Unseen) -> String {
+    let sentence = format!("{} {}", process(&unseen.process), gap(unseen.gap));
+    if unseen.detail.is_empty() {
+        sentence
+    } else {
+        format!("{sentence}: {}", unseen.detail)
+    }
+}
+
+fn done(kind: AccessKind) -> &'static str {
+    match kind {
+        AccessKind::Read => "read",
+        AccessKind::Exec => "executed",
+        AccessKind::Stat => "looked at",
+        AccessKind::Missing => "looked for",
+        AccessKind::List => "listed",
+        AccessKind::Write => "written",
+        AccessKind::Delete => "deleted",
+    }
+}
+
+/// A process by its command line, cut to what a line can hold.
+fn process(actor: &Actor) -> String {
+    if actor.argv.is_empty() {
+        return "a process".to_owned();
+    }
+    let words: Vec<_> = actor.argv.iter().map(|argument| argument.text()).collect();
+    let line: String = words
+        .join(" ")
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}…`", &line[..end]),
+        None => format!("`{line}`"),
+    }
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {many}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cc() -> Actor {
+        Actor {
+            pid: 7,
+            argv: vec![b"cc"[..].into(), b"-c"[..].into(), b"a.c"[..].into()],
+        }
+    }
+
+    #[test]
+    fn a_miss_names_the_file_and_who_used_it() {
+        let input = |difference, kind| MissReason::Input {
+            path: b"/p/a.h"[..].into(),
+            difference,
+            kind,
+            reader: cc(),
+        };
+        for (reason, sentence) in [
+            (
+                input(Difference::Content, AccessKind::Read),
+                "/p/a.h changed (read by `cc -c a.c`)",
+            ),
+            (
+                input(Difference::Appeared, AccessKind::Missing),
+                "/p/a.h was not there and is now (looked for by `cc -c a.c`)",
+            ),
+            (
+                input(Difference::Content, AccessKind::List),
+                "the entries of /p/a.h changed (listed by `cc -c a.c`)",
+            ),
+            (
+                input(
+                    Difference::Mode {
+                        before: 0o644,
+                        now: 0o755,
+                    },
+                    AccessKind::Exec,
+                ),
+                "the mode of /p/a.h was 0644 and is 0755 (executed by `cc -c a.c`)",
+            ),
+            (
+                MissReason::Variable {
+                    name: b"CFLAGS"[..].into(),
+                    difference: Difference::Content,
+                },
+                "variable CFLAGS has another value than in the last stored run",
+            ),
+        ] {
+            assert_eq!(miss(&reason), sentence);
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_not_cached_is_told_what_to_do() {
+        let path = || b"/p/a"[..].into();
+        for (reason, words) in [
+            (
+                Uncacheable::Failed(Exit::Code(2)),
+                "it exited with 2 (--cache-failures",
+            ),
+            (
+                Uncacheable::OutputOutsideRoot {
+                    path: path(),
+                    process: cc(),
+                },
+                "`cc -c a.c` changed /p/a, which is outside the root",
+            ),
+            (
+                Uncacheable::Network {
+                    address: "host:80".into(),
+                    process: cc(),
+                },
+                "used the network (host:80); --allow-network",
+            ),
+            (
+                Uncacheable::Survivor(vec![(7, "sleep".into())]),
+                "sleep (7) was still running",
+            ),
+            (Uncacheable::Lost(1), "1 record "),
+        ] {
+            let sentence = uncacheable(&reason);
+            assert!(sentence.contains(words), "{sentence}");
+        }
+        let unseen = |detail: &str| Unseen {
+            gap: Gap::ChangedRoot,
+            detail: detail.into(),
+            process: cc(),
+        };
+        let sentence = uncacheable(&Uncacheable::Incomplete(vec![unseen("chroot"), unseen("")]));
+        assert!(
+            sentence.ends_with("something else: chroot (and 1 other reason)"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn a_long_command_line_is_cut_and_keeps_to_its_line() {
+        let actor = Actor {
+            pid: 1,
+            argv: vec![b"a\nb"[..].into(), vec![b'x'; 200].into()],
+        };
+        let name = process(&actor);
+        assert_eq!(name.chars().count(), LONGEST + 3);
+        assert!(name.starts_with("`a b x") && name.ends_with("…`"));
+    }
+}

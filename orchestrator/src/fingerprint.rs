@@ -1,0 +1,530 @@
+//! What a run observed, and what those observations come to on the file system as it is now.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use platform::files::{self, FileType, Identity};
+use serde::{Deserialize, Serialize};
+use shm_protocol::access::AccessKind;
+
+use crate::bytes::{self, Bytes};
+use crate::declarations::Declarations;
+use crate::task::ActionKey;
+use crate::wire;
+
+/// A BLAKE3 digest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The digest of all that `reader` gives.
+    ///
+    /// # Errors
+    /// As `reader`.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(Self(*hasher.finalize().as_bytes())),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A digest over fields in order, each with its length, so that no two lists of fields look the same.
+pub(crate) struct Framed(blake3::Hasher);
+
+impl Framed {
+    /// Begins a digest of the kind that `what` names.
+    pub(crate) fn new(what: &str) -> Self {
+        let mut framed = Self(blake3::Hasher::new());
+        framed.field(what.as_bytes());
+        framed
+    }
+
+    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+
+    pub(crate) fn field(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+        self
+    }
+
+    pub(crate) fn digest(&mut self, digest: Digest) -> &mut Self {
+        self.0.update(&digest.0);
+        self
+    }
+
+    pub(crate) fn finish(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+}
+
+/// One thing that a run looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Observation {
+    /// The path, absolute and normal.
+    pub path: Bytes,
+    /// How it was looked at; one of the kinds that observe.
+    #[serde(with = "wire::kind")]
+    pub kind: AccessKind,
+    /// Whether there was a symbolic link at the end, which was followed. Where there was none this is `false`,
+    /// so that a link that takes the place of what stood there is seen.
+    pub follow: bool,
+    /// For a `list`: the names that the run itself made, replaced or deleted, sorted; they are judged as
+    /// outputs, not as entries.
+    pub left_out: Vec<Bytes>,
+}
+
+/// The observations of a run in canonical order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathSet {
+    /// Sorted, each once.
+    pub observations: Vec<Observation>,
+}
+
+impl PathSet {
+    /// The digest by which the path set is known.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut digest = Framed::new("tracerun path set");
+        for Observation {
+            path,
+            kind,
+            follow,
+            left_out,
+        } in &self.observations
+        {
+            digest
+                .field(path)
+                .number(u64::from(*kind as u8) << 1 | u64::from(*follow))
+                .number(left_out.len() as u64);
+            for name in left_out {
+                digest.field(name);
+            }
+        }
+        digest.finish()
+    }
+
+    /// What the observations come to now.
+    #[must_use]
+    pub fn observe(&self, observer: &mut Observer<'_>) -> Vec<InputState> {
+        self.observations
+            .iter()
+            .map(|observation| observer.state(observation))
+            .collect()
+    }
+}
+
+/// What one observation came to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum InputState {
+    /// Nothing is there.
+    Absent,
+    /// Something is there where `missing` or `list` did not expect it; what it is does not matter.
+    Present,
+    /// A regular file.
+    File {
+        /// Of its content.
+        digest: Digest,
+        /// Its permission bits, where they were looked at.
+        mode: Option<u16>,
+    },
+    /// A regular file that this user may not read.
+    Unreadable {
+        /// Its permission bits.
+        mode: u16,
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// A directory.
+    Directory {
+        /// Its permission bits, where they were looked at.
+        mode: Option<u16>,
+    },
+    /// The entries of a directory.
+    Listing(Digest),
+    /// A symbolic link.
+    Symlink {
+        /// What it says.
+        target: Bytes,
+    },
+    /// A device, FIFO or socket.
+    Other,
+    /// The system refused the look.
+    Refused,
+}
+
+/// Digest over an action key and every observation of a path set as the file system was: runs that agree in it
+/// saw the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fingerprint(pub Digest);
+
+impl Fingerprint {
+    /// The fingerprint of a path set whose observations came to `states`, in its order.
+    #[must_use]
+    pub fn new(key: ActionKey, path_set: Digest, states: &[InputState]) -> Self {
+        let mut digest = Framed::new("tracerun fingerprint");
+        digest.digest(key.0).digest(path_set);
+        let mode = |mode: Option<u16>| mode.map_or(u64::MAX, u64::from);
+        for state in states {
+            match state {
+                InputState::Absent => digest.number(0),
+                InputState::Present => digest.number(1),
+                InputState::File {
+                    digest: content,
+                    mode: bits,
+                } => digest.number(2).digest(*content).number(mode(*bits)),
+                InputState::Unreadable { mode, size } => {
+                    digest.number(3).number(u64::from(*mode)).number(*size)
+                }
+                InputState::Directory { mode: bits } => digest.number(4).number(mode(*bits)),
+                InputState::Listing(entries) => digest.number(5).digest(*entries),
+                InputState::Symlink { target } => digest.number(6).field(target),
+                InputState::Other => digest.number(7),
+                InputState::Refused => digest.number(8),
+            };
+        }
+        Self(digest.finish())
+    }
+}
+
+/// Looks at the file system, at each thing once.
+pub struct Observer<'d> {
+    declarations: &'d Declarations,
+    identities: HashMap<(Bytes, bool), Result<Identity, InputState>>,
+    digests: HashMap<(u64, u64, u64, i128, i128), Digest>,
+}
+
+impl<'d> Observer<'d> {
+    /// One that has seen nothing yet.
+    #[must_use]
+    pub fn new(declarations: &'d Declarations) -> Self {
+        Self {
+            declarations,
+            identities: HashMap::new(),
+            digests: HashMap::new(),
+        }
+    }
+
+    /// What an observation comes to.
+    pub fn state(&mut self, observation: &Observation) -> InputState {
+        let Observation {
+            path,
+            kind,
+            follow,
+            left_out,
+        } = observation;
+        let identity = match self.identity(path, *follow) {
+            Ok(identity) => identity,
+            Err(state) => return state,
+        };
+        let mode = identity.mode as u16;
+        match (kind, identity.file_type) {
+            (AccessKind::Missing, _) => InputState::Present,
+            (AccessKind::List, FileType::Directory) => self.listing(path, left_out),
+            (AccessKind::List, _) => InputState::Present,
+            (AccessKind::Read, FileType::Directory) => InputState::Directory { mode: None },
+            (_, FileType::Directory) => InputState::Directory { mode: Some(mode) },
+            (_, FileType::Symlink) => match fs::read_link(path.to_path()) {
+                Ok(target) => InputState::Symlink {
+                    target: target.as_path().into(),
+                },
+                Err(error) => refusal(&error),
+            },
+            (_, FileType::Other) => InputState::Other,
+            (kind, FileType::File) => match self.digest_of(&path.to_path(), &identity) {
+                Ok(digest) => InputState::File {
+                    digest,
+                    mode: (*kind != AccessKind::Read).then_some(mode),
+                },
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => InputState::Unreadable {
+                    mode,
+                    size: identity.size,
+                },
+                Err(error) => refusal(&error),
+            },
+        }
+    }
+
+    /// What stands at `path`, or the state that says why there is nothing to see.
+    pub(crate) fn identity(&mut self, path: &Bytes, follow: bool) -> Result<Identity, InputState> {
+        let key = (path.clone(), follow);
+        let seen = self.identities.entry(key);
+        seen.or_insert_with(|| files::identity(&path.to_path(), follow).map_err(|error| refusal(&error)))
+            .clone()
+    }
+
+    /// The digest of the regular file at `path`, which has this identity. The only place that reads a file to
+    /// know its content: what is known of it already is found here.
+    pub(crate) fn digest_of(&mut self, path: &Path, identity: &Identity) -> io::Result<Digest> {
+        let Identity {
+            device,
+            inode,
+            size,
+            mtime_ns,
+            ctime_ns,
+            ..
+        } = *identity;
+        let key = (device, inode, size, mtime_ns, ctime_ns);
+        if let Some(digest) = self.digests.get(&key) {
+            return Ok(*digest);
+        }
+        let digest = Digest::of_reader(File::open(path)?)?;
+        self.digests.insert(key, digest);
+        Ok(digest)
+    }
+
+    fn listing(&self, path: &Bytes, left_out: &[Bytes]) -> InputState {
+        match entries(&path.to_path()) {
+            Ok(mut entries) => {
+                entries.retain(|(name, _)| {
+                    left_out.binary_search(name).is_err()
+                        && !self.declarations.ignore_input(&bytes::join(path, name))
+                });
+                listing_of(&entries)
+            }
+            Err(error) => refusal(&error),
+        }
+    }
+}
+
+/// The state of a listing with these entries, sorted by name.
+pub(crate) fn listing_of(entries: &[(Bytes, FileType)]) -> InputState {
+    let mut digest = Framed::new("tracerun listing");
+    for (name, file_type) in entries {
+        digest.field(name).number(match file_type {
+            FileType::File => 0,
+            FileType::Directory => 1,
+            FileType::Symlink => 2,
+            FileType::Other => 3,
+        });
+    }
+    InputState::Listing(digest.finish())
+}
+
+/// The names and types in a directory, sorted.
+pub(crate) fn entries(path: &Path) -> io::Result<Vec<(Bytes, FileType)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let file_type = entry.file_type()?;
+        let file_type = if file_type.is_file() {
+            FileType::File
+        } else if file_type.is_dir() {
+            FileType::Directory
+        } else if file_type.is_symlink() {
+            FileType::Symlink
+        } else {
+            FileType::Other
+        };
+        entries.push((entry.file_name().as_os_str().into(), file_type));
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+/// A component that is not there, or no directory, makes the path absent; all else is a refusal.
+fn refusal(error: &io::Error) -> InputState {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => InputState::Absent,
+        _ => InputState::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::task::{Policy, StdinKey, Task};
+
+    fn declarations(root: &Path, ignore_input: &[&str]) -> Declarations {
+        let ignore_input = ignore_input.iter().map(|&glob| glob.to_owned()).collect();
+        Declarations::of(&Task {
+            argv: Vec::new(),
+            cwd: root.to_owned(),
+            root: root.to_owned(),
+            environment: Vec::new(),
+            umask: 0,
+            stdin: StdinKey::Empty,
+            policy: Policy {
+                ignore_input,
+                ..Policy::default()
+            },
+        })
+        .unwrap()
+    }
+
+    fn look(path: PathBuf, kind: AccessKind, follow: bool) -> InputState {
+        let observation = Observation {
+            path: path.as_path().into(),
+            kind,
+            follow,
+            left_out: Vec::new(),
+        };
+        Observer::new(&declarations(Path::new("/"), &[])).state(&observation)
+    }
+
+    #[test]
+    fn each_kind_observes_what_the_contract_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "x").unwrap();
+        files::set_mode(&at("file"), 0o640).unwrap();
+        fs::create_dir(at("sub")).unwrap();
+        files::set_mode(&at("sub"), 0o750).unwrap();
+        files::symlink(Path::new("file"), &at("link")).unwrap();
+        let digest = Digest::of(b"x");
+        for (name, kind, follow, state) in [
+            (
+                "file",
+                AccessKind::Read,
+                false,
+                InputState::File { digest, mode: None },
+            ),
+            (
+                "file",
+                AccessKind::Exec,
+                false,
+                InputState::File {
+                    digest,
+                    mode: Some(0o640),
+                },
+            ),
+            (
+                "file",
+                AccessKind::Stat,
+                false,
+                InputState::File {
+                    digest,
+                    mode: Some(0o640),
+                },
+            ),
+            ("file", AccessKind::Missing, false, InputState::Present),
+            ("file", AccessKind::List, false, InputState::Present),
+            (
+                "link",
+                AccessKind::Read,
+                true,
+                InputState::File { digest, mode: None },
+            ),
+            (
+                "link",
+                AccessKind::Stat,
+                false,
+                InputState::Symlink {
+                    target: b"file"[..].into(),
+                },
+            ),
+            (
+                "sub",
+                AccessKind::Read,
+                false,
+                InputState::Directory { mode: None },
+            ),
+            (
+                "sub",
+                AccessKind::Stat,
+                false,
+                InputState::Directory { mode: Some(0o750) },
+            ),
+            ("none", AccessKind::Missing, false, InputState::Absent),
+            ("none", AccessKind::Read, false, InputState::Absent),
+            ("file/below", AccessKind::Missing, false, InputState::Absent),
+        ] {
+            assert_eq!(look(at(name), kind, follow), state, "{name} {kind:?}");
+        }
+        assert_eq!(
+            look("/dev/null".into(), AccessKind::Stat, false),
+            InputState::Other
+        );
+    }
+
+    #[test]
+    fn a_listing_is_of_names_and_types_without_those_left_out_or_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: Bytes = folder.path().into();
+        let declarations = declarations(folder.path(), &["*.log"]);
+        let listing = |left_out: &[&str]| {
+            let left_out = left_out.iter().map(|name| name.as_bytes().into()).collect();
+            let observation = Observation {
+                path: path.clone(),
+                kind: AccessKind::List,
+                follow: false,
+                left_out,
+            };
+            Observer::new(&declarations).state(&observation)
+        };
+        let empty = listing(&[]);
+        fs::write(folder.path().join("a.log"), "").unwrap();
+        assert_eq!(listing(&[]), empty);
+        fs::write(folder.path().join("out"), "").unwrap();
+        assert_ne!(listing(&[]), empty);
+        assert_eq!(listing(&["out"]), empty);
+        let file = listing(&[]);
+        fs::write(folder.path().join("out"), "other content").unwrap();
+        assert_eq!(listing(&[]), file);
+        fs::remove_file(folder.path().join("out")).unwrap();
+        fs::create_dir(folder.path().join("out")).unwrap();
+        assert_ne!(listing(&[]), file);
+    }
+
+    #[test]
+    fn a_fingerprint_changes_with_key_path_set_and_states() {
+        let key = |byte| ActionKey(Digest([byte; 32]));
+        let set = |path: &str, follow| PathSet {
+            observations: vec![Observation {
+                path: path.as_bytes().into(),
+                kind: AccessKind::Read,
+                follow,
+                left_out: vec![],
+            }],
+        };
+        let states = |byte, mode| {
+            [InputState::File {
+                digest: Digest([byte; 32]),
+                mode,
+            }]
+        };
+        let all = [
+            Fingerprint::new(key(0), set("/a", false).digest(), &states(0, None)),
+            Fingerprint::new(key(1), set("/a", false).digest(), &states(0, None)),
+            Fingerprint::new(key(0), set("/b", false).digest(), &states(0, None)),
+            Fingerprint::new(key(0), set("/a", true).digest(), &states(0, None)),
+            Fingerprint::new(key(0), set("/a", false).digest(), &states(1, None)),
+            Fingerprint::new(key(0), set("/a", false).digest(), &states(0, Some(0))),
+            Fingerprint::new(key(0), set("/a", false).digest(), &[InputState::Absent]),
+        ];
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+}

@@ -1,0 +1,715 @@
+//! What a run depended on and what it made, judged from its trace: the only place that decides what counts.
+//!
+//! All of it is about the state *before* the run; what is found out is found out after it. Wherever that does
+//! not tell for certain what was there before, the run is not cached: a stale hit is the worst that can happen.
+
+mod changes;
+mod places;
+
+use std::collections::{BTreeMap, HashMap};
+
+use platform::files::{self, FileType, Identity};
+use serde::{Deserialize, Serialize};
+use shm_protocol::access::{AccessKind, Before, Gap};
+use shm_protocol::record::Exit;
+
+use self::changes::{Change, Changes, Fate, LostLinks};
+use self::places::{Place, Places};
+use crate::archive::{Left, Output};
+use crate::bytes::{self, Bytes};
+use crate::declarations::Declarations;
+use crate::fingerprint::{InputState, Observation, Observer, PathSet, listing_of};
+use crate::task::{StdinKey, Task};
+use crate::trace::{PathAccess, ProcessId, Trace};
+use crate::wire;
+
+/// What is known of a run once it is over.
+#[derive(Clone, Copy, Debug)]
+pub struct RunFacts<'a> {
+    /// What its process tree did.
+    pub trace: &'a Trace,
+    /// A [`files::clock_barrier`] taken before it: what has this status change time or a later one changed since.
+    pub started: i128,
+    /// How the command ended.
+    pub exit: Exit,
+}
+
+/// A process, as people know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    /// Its process id; 0 when it is not known.
+    pub pid: u32,
+    /// Program and arguments.
+    pub argv: Vec<Bytes>,
+}
+
+/// What a run depended on and what it made.
+#[derive(Clone, Debug)]
+pub struct Footprint {
+    /// What it depended on.
+    pub inputs: Inputs,
+    /// What it made.
+    pub outputs: Outputs,
+}
+
+/// The observations of a run that count.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// What was observed.
+    pub path_set: PathSet,
+    /// What each observation came to, in the order of the path set.
+    pub states: Vec<InputState>,
+    /// Who made each observation first: index into `actors`, in the order of the path set.
+    pub readers: Vec<u32>,
+    /// The processes that made them.
+    pub actors: Vec<Actor>,
+}
+
+/// What a run left behind that was not there before.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    /// By path.
+    pub changed: Vec<Output>,
+}
+
+/// A way in which a trace may have missed something, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// What kind of thing.
+    #[serde(with = "wire::gap")]
+    pub gap: Gap,
+    /// What more is known, such as what the system said; may be empty.
+    pub detail: String,
+    /// The process in which it happened.
+    pub process: Actor,
+}
+
+/// Why a run is not cached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Uncacheable {
+    /// The command failed.
+    Failed(#[serde(with = "wire::exit")] Exit),
+    /// Something may have gone unseen.
+    Incomplete(Vec<Unseen>),
+    /// This many records were lost.
+    Lost(u64),
+    /// Processes outlived the command: pid and name.
+    Survivor(Vec<(u32, String)>),
+    /// A process reached for the network.
+    Network {
+        /// The address.
+        address: String,
+        /// Who.
+        process: Actor,
+    },
+    /// A process read from a standard input that cannot be read again.
+    StdinRead {
+        /// Who.
+        process: Actor,
+    },
+    /// The run changed what it had read or looked at, so that what it saw cannot be known any more.
+    ReadThenChanged {
+        /// What.
+        path: Bytes,
+        /// Who read it.
+        process: Actor,
+    },
+    /// Someone outside the run changed what the run had to do with.
+    ChangedMeanwhile {
+        /// What.
+        path: Bytes,
+        /// Who in the run had to do with it.
+        process: Actor,
+    },
+    /// The run left something outside the root.
+    OutputOutsideRoot {
+        /// What.
+        path: Bytes,
+        /// Who left it.
+        process: Actor,
+    },
+    /// The run read from, or left behind, a device, FIFO or socket.
+    SpecialFile {
+        /// What.
+        path: Bytes,
+        /// Who.
+        process: Actor,
+    },
+    /// The run read or left a file that tracerun may not read.
+    Unreadable {
+        /// What.
+        path: Bytes,
+        /// Who.
+        process: Actor,
+    },
+    /// The run deleted something of which it was not seen what it was.
+    UnknownBefore {
+        /// What.
+        path: Bytes,
+        /// Who deleted it.
+        process: Actor,
+    },
+}
+
+/// Judges a run.
+///
+/// # Errors
+/// The reason for which it cannot be cached: the first, in the order of the variants, then of time.
+pub fn judge(
+    task: &Task,
+    facts: &RunFacts<'_>,
+    declarations: &Declarations,
+) -> Result<Footprint, Uncacheable> {
+    admit(task, facts)?;
+    let mut places = Places::default();
+    let changes = Changes::of(facts.trace, facts.started, declarations, &mut places)?;
+    let lost_links = changes.lost_links();
+    let judge = Judge {
+        facts,
+        declarations,
+        places,
+        observer: Observer::new(declarations),
+        changes,
+        lost_links,
+        found: BTreeMap::new(),
+    };
+    judge.footprint(task)
+}
+
+/// The reasons against caching that no file has to be looked at for.
+fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
+    let (trace, policy) = (facts.trace, &task.policy);
+    if facts.exit != Exit::Code(0) && !policy.cache_failures {
+        return Err(Uncacheable::Failed(facts.exit));
+    }
+    let trusted = |gap| gap == Gap::NoFilter && policy.trust_preload;
+    let unseen: Vec<Unseen> = trace
+        .gaps
+        .iter()
+        .filter(|gap| !trusted(gap.gap))
+        .map(|gap| Unseen {
+            gap: gap.gap,
+            detail: gap.detail.clone(),
+            process: actor(trace, gap.process),
+        })
+        .collect();
+    if !unseen.is_empty() {
+        return Err(Uncacheable::Incomplete(unseen));
+    }
+    if trace.dropped > 0 {
+        return Err(Uncacheable::Lost(trace.dropped));
+    }
+    if !trace.survivors.is_empty() {
+        return Err(Uncacheable::Survivor(trace.survivors.clone()));
+    }
+    match trace.network.first() {
+        Some((process, address)) if !policy.allow_network => {
+            return Err(Uncacheable::Network {
+                address: address.clone(),
+                process: actor(trace, *process),
+            });
+        }
+        _ => {}
+    }
+    match trace.stdin_readers.first() {
+        Some(process) if task.stdin == StdinKey::Stream => Err(Uncacheable::StdinRead {
+            process: actor(trace, *process),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The process with this number; one without a name when it is not known.
+fn actor(trace: &Trace, process: ProcessId) -> Actor {
+    let known = trace.process(process);
+    known.map_or_else(Actor::default, |process| Actor {
+        pid: process.pid,
+        argv: process.argv.iter().map(|argument| argument[..].into()).collect(),
+    })
+}
+
+/// What the kernel makes up when it is looked at.
+fn is_unobserved(path: &[u8]) -> bool {
+    bytes::is_within(path, b"/proc") || bytes::is_within(path, b"/sys")
+}
+
+/// Where special files are devices, of which only the type counts.
+fn is_device_folder(path: &[u8]) -> bool {
+    bytes::is_within(path, b"/dev") && !bytes::is_within(path, b"/dev/shm")
+}
+
+/// How an observation is to be taken.
+enum Aim {
+    /// It is none.
+    Skip,
+    /// As it is.
+    Plain,
+    /// What was changed is metadata only: the content counts, and the permission bits as they were before.
+    ModeBefore(Option<u16>),
+    /// The directory is gone; this is what was in it but for what the run removed.
+    EmptyListing,
+}
+
+struct Judge<'a> {
+    facts: &'a RunFacts<'a>,
+    declarations: &'a Declarations,
+    places: Places,
+    observer: Observer<'a>,
+    changes: Changes,
+    lost_links: LostLinks,
+    found: BTreeMap<Observation, (InputState, ProcessId)>,
+}
+
+impl Judge<'_> {
+    fn footprint(mut self, task: &Task) -> Result<Footprint, Uncacheable> {
+        for access in &self.facts.trace.accesses {
+            self.access(access)?;
+        }
+        let outputs = self.outputs(task)?;
+        let mut inputs = Inputs::default();
+        let mut actors: HashMap<ProcessId, u32> = HashMap::new();
+        for (observation, (state, process)) in std::mem::take(&mut self.found) {
+            let reader = *actors.entry(process).or_insert_with(|| {
+                inputs.actors.push(actor(self.facts.trace, process));
+                inputs.actors.len() as u32 - 1
+            });
+            inputs.path_set.observations.push(observation);
+            inputs.states.push(state);
+            inputs.readers.push(reader);
+        }
+        Ok(Footprint { inputs, outputs })
+    }
+
+    fn actor(&self, process: ProcessId) -> Actor {
+        actor(self.facts.trace, process)
+    }
+
+    fn access(&mut self, access: &PathAccess) -> Result<(), Uncacheable> {
+        let named = self.facts.trace.path(access.path);
+        let process = access.process;
+        let ignored = if access.kind.observes() {
+            self.declarations.ignore_input(named)
+        } else {
+            self.declarations.ignore_output(named)
+        };
+        if ignored || is_unobserved(named) {
+            return Ok(());
+        }
+        if let Some(link) = self.lost_links.on_the_way(named, access, &mut self.places) {
+            return Err(Uncacheable::ReadThenChanged {
+                path: link.into(),
+                process: self.actor(process),
+            });
+        }
+        let entry = self.places.entry(named);
+        let follow = access.follow && entry.is(FileType::Symlink);
+        if !access.kind.observes() {
+            // Where the links on the way lead to decides what is changed.
+            let end = if follow { self.places.end(&entry) } else { entry };
+            return self.links(&end, process);
+        }
+        if !follow || access.no_follow {
+            self.observe(named, &entry, false, access)?;
+        }
+        if follow {
+            let end = self.places.end(&entry);
+            self.observe(named, &end, true, access)?;
+        }
+        Ok(())
+    }
+
+    /// Judges one look at what is at `place` now.
+    fn observe(
+        &mut self,
+        named: &[u8],
+        place: &Place,
+        follow: bool,
+        access: &PathAccess,
+    ) -> Result<(), Uncacheable> {
+        let process = access.process;
+        if self.declarations.ignore_input(&place.path) {
+            return Ok(());
+        }
+        self.links(place, process)?;
+        if is_unobserved(&place.path) {
+            return Ok(());
+        }
+        let aim = self.aim(place, access)?;
+        if matches!(aim, Aim::Skip) {
+            return Ok(());
+        }
+        // A link that the run made is not there for a run to come: what it leads to is named by its place.
+        let made = |link: &Vec<u8>| {
+            self.changes
+                .get(link)
+                .is_some_and(|change| change.fate() != Fate::Unchanged)
+        };
+        let (path, follow) = if place.links.iter().any(made) {
+            (&place.path[..], false)
+        } else {
+            (named, follow)
+        };
+        let mut observation = Observation {
+            path: path.into(),
+            kind: access.kind,
+            follow,
+            left_out: Vec::new(),
+        };
+        if let (AccessKind::List, Some(names)) = (access.kind, self.changes.names_in(&place.path)) {
+            observation.left_out = names.iter().map(|name| name[..].into()).collect();
+        }
+        if let Aim::ModeBefore(None) = aim {
+            observation.kind = AccessKind::Read;
+        }
+        if self.found.contains_key(&observation) {
+            return Ok(());
+        }
+        let mut state = self.observer.state(&observation);
+        match (access.kind, &state) {
+            _ if matches!(aim, Aim::EmptyListing) => state = listing_of(&[]),
+            (AccessKind::Missing, InputState::Present) => {
+                // It was there, and not what was wanted, such as a file where a directory was: what it is counts.
+                observation.kind = AccessKind::Stat;
+                state = self.observer.state(&observation);
+            }
+            (AccessKind::Missing, _) => {}
+            (_, InputState::Absent) if self.changes.made_above(&place.path) => return Ok(()),
+            (_, InputState::Absent) => return Err(self.meanwhile(&place.path, process)),
+            (AccessKind::Read | AccessKind::Exec, InputState::Other) if !is_device_folder(&place.path) => {
+                return Err(Uncacheable::SpecialFile {
+                    path: path.into(),
+                    process: self.actor(process),
+                });
+            }
+            (AccessKind::Read | AccessKind::Exec, InputState::Unreadable { .. }) => {
+                return Err(Uncacheable::Unreadable {
+                    path: path.into(),
+                    process: self.actor(process),
+                });
+            }
+            _ => {}
+        }
+        self.unchanged_by_others(place, access, &aim, &state)?;
+        if let (
+            Aim::ModeBefore(Some(before)),
+            InputState::File { mode, .. } | InputState::Directory { mode },
+        ) = (&aim, &mut state)
+        {
+            *mode = mode.and(Some(*before));
+        }
+        self.found.entry(observation).or_insert((state, process));
+        Ok(())
+    }
+
+    /// Whether, and how, a look at a place counts, for what the run itself did there.
+    fn aim(&mut self, place: &Place, access: &PathAccess) -> Result<Aim, Uncacheable> {
+        let Some(change) = self.changes.get_mut(&place.path) else {
+            return Ok(Aim::Plain);
+        };
+        let fate = change.fate();
+        let earlier = change.content_ns().is_none_or(|at| access.first_ns <= at);
+        if earlier && fate != Fate::Unchanged {
+            change.looked = true;
+        }
+        let missing = access.kind == AccessKind::Missing;
+        match (fate, change.before) {
+            (Fate::Unchanged, _) => Ok(Aim::Plain),
+            (Fate::Temporary, _) => Ok(if missing { Aim::Plain } else { Aim::Skip }),
+            // Whoever saw something there saw what the run had put there; who did not is told by its outputs.
+            (Fate::Made, Before::Absent) => Ok(Aim::Skip),
+            (Fate::Metadata, before) => {
+                let bits = match before {
+                    Before::File(mode) | Before::Directory(mode) => Some(mode),
+                    _ => None,
+                };
+                let earlier = change.metadata_ns.is_none_or(|at| access.first_ns <= at);
+                let directory = place.is(FileType::Directory);
+                Ok(match (earlier, bits) {
+                    (true, Some(bits)) => Aim::ModeBefore(Some(bits)),
+                    // Its permission bits are an output, and a directory has nothing else.
+                    _ if directory && access.kind == AccessKind::Stat => Aim::Skip,
+                    _ if directory => Aim::Plain,
+                    _ => Aim::ModeBefore(None),
+                })
+            }
+            _ if !earlier => Ok(Aim::Skip),
+            (_, Before::Directory(_)) if access.kind == AccessKind::List => {
+                Ok(if place.is(FileType::Directory) {
+                    Aim::Plain
+                } else {
+                    Aim::EmptyListing
+                })
+            }
+            _ => match access.kind {
+                AccessKind::Read | AccessKind::Exec | AccessKind::List if !change.ignored => {
+                    Err(self.read_then_changed(&place.path, access.process))
+                }
+                // Declared to be no output, and something was there: its state now is the best guess.
+                AccessKind::Read | AccessKind::Exec if fate == Fate::Made => Ok(Aim::Plain),
+                _ => Ok(Aim::Skip),
+            },
+        }
+    }
+
+    /// Observes the links that were walked on the way to a place.
+    fn links(&mut self, place: &Place, process: ProcessId) -> Result<(), Uncacheable> {
+        for link in &place.links {
+            let unobserved = is_unobserved(link) || self.declarations.ignore_input(link);
+            let own = self
+                .changes
+                .get(link)
+                .is_some_and(|change| change.fate() != Fate::Unchanged);
+            if unobserved || own {
+                continue;
+            }
+            let observation = Observation {
+                path: link[..].into(),
+                kind: AccessKind::Stat,
+                follow: false,
+                left_out: Vec::new(),
+            };
+            if self.found.contains_key(&observation) {
+                continue;
+            }
+            let state = self.observer.state(&observation);
+            if !matches!(state, InputState::Symlink { .. }) || self.is_new(link) {
+                return Err(self.meanwhile(link, process));
+            }
+            self.found.insert(observation, (state, process));
+        }
+        Ok(())
+    }
+
+    /// Makes sure that nobody else changed what was observed: the state after the run is that before it. Looks
+    /// at it again, so that a change while it was being read is seen too.
+    fn unchanged_by_others(
+        &mut self,
+        place: &Place,
+        access: &PathAccess,
+        aim: &Aim,
+        state: &InputState,
+    ) -> Result<(), Uncacheable> {
+        let process = access.process;
+        let changed = match state {
+            InputState::File { .. } | InputState::Unreadable { .. } | InputState::Symlink { .. } => match aim
+            {
+                Aim::ModeBefore(_) => self
+                    .now(&place.path)
+                    .is_none_or(|now| now.mtime_ns >= self.facts.started),
+                // What the run changed itself is taken as it is only where it is declared not to matter.
+                Aim::Plain
+                    if self
+                        .changes
+                        .get(&place.path)
+                        .is_some_and(|change| change.fate() == Fate::Made) =>
+                {
+                    false
+                }
+                _ => self.is_new(&place.path),
+            },
+            InputState::Listing(_) if !matches!(aim, Aim::EmptyListing) => {
+                return self.no_strangers(&place.path, process);
+            }
+            // A directory made meanwhile, where the run had found nothing.
+            InputState::Directory { .. } if access.kind == AccessKind::Missing => {
+                self.is_new(&place.path) && self.changes.names_in(&place.path).is_none()
+            }
+            _ => false,
+        };
+        if changed {
+            Err(self.meanwhile(&place.path, process))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Makes sure that the names in a directory that the run did not make were there before it.
+    fn no_strangers(&mut self, directory: &[u8], process: ProcessId) -> Result<(), Uncacheable> {
+        let Some(now) = self.now(directory) else {
+            return Err(self.meanwhile(directory, process));
+        };
+        if now.mtime_ns < self.facts.started {
+            return Ok(());
+        }
+        if self.changes.names_in(directory).is_none() {
+            return Err(self.meanwhile(directory, process));
+        }
+        for (name, file_type) in crate::fingerprint::entries(&files::path_of(directory)).unwrap_or_default() {
+            let path = bytes::join(directory, &name);
+            let known = self.changes.get(&path).is_some() || self.declarations.ignore_input(&path);
+            let busy = file_type == FileType::Directory && self.changes.names_in(&path).is_some();
+            if !known && !busy && self.is_new(&path) {
+                return Err(self.meanwhile(&path, process));
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self, place: &[u8]) -> Option<Identity> {
+        files::identity(&files::path_of(place), false).ok()
+    }
+
+    /// Whether what stands at a place, itself, was changed since the run began, or is gone.
+    fn is_new(&self, place: &[u8]) -> bool {
+        self.now(place)
+            .is_none_or(|now| now.ctime_ns >= self.facts.started)
+    }
+
+    fn meanwhile(&self, path: &[u8], process: ProcessId) -> Uncacheable {
+        Uncacheable::ChangedMeanwhile {
+            path: path.into(),
+            process: self.actor(process),
+        }
+    }
+
+    fn read_then_changed(&self, path: &[u8], process: ProcessId) -> Uncacheable {
+        Uncacheable::ReadThenChanged {
+            path: path.into(),
+            process: self.actor(process),
+        }
+    }
+
+    fn outputs(&mut self, task: &Task) -> Result<Outputs, Uncacheable> {
+        let root = self.places.entry(files::bytes_of(task.root.as_os_str()));
+        let root = self.places.end(&root).path;
+        let mut outputs = Outputs::default();
+        let mut folders = Vec::new();
+        for (path, change) in self.changes.iter() {
+            if change.ignored || matches!(change.fate(), Fate::Unchanged | Fate::Temporary) {
+                continue;
+            }
+            if change.builds_on_before() {
+                return Err(self.read_then_changed(path, change.process));
+            }
+            let Some(left) = left(&mut self.observer, path, change, self.facts.trace)? else {
+                continue;
+            };
+            if !bytes::is_within(path, &root) {
+                let process = actor(self.facts.trace, change.process);
+                return Err(Uncacheable::OutputOutsideRoot {
+                    path: path[..].into(),
+                    process,
+                });
+            }
+            let above = bytes::parent(path).unwrap_or(b"/");
+            let made = |place: &[u8]| {
+                self.changes
+                    .get(place)
+                    .is_some_and(|above| above.fate() == Fate::Made)
+            };
+            if change.before == Before::Absent && !made(above) {
+                folders.push((above.to_vec(), AccessKind::Stat, change.process));
+            }
+            match (&left, change.before) {
+                // That it could be removed says that there was nothing in it.
+                (Left::Absent, Before::Directory(_)) => {
+                    folders.push((path.clone(), AccessKind::List, change.process));
+                }
+                // What it held when it was looked at is gone with it.
+                (Left::Absent, _) if change.looked => {
+                    return Err(self.read_then_changed(path, change.process));
+                }
+                _ => {}
+            }
+            outputs.changed.push(Output {
+                path: path[..].into(),
+                before: change.before,
+                left,
+                looked: change.looked,
+            });
+        }
+        for (path, kind, process) in folders {
+            self.folder(&path, kind, process);
+        }
+        Ok(outputs)
+    }
+
+    /// Observes a folder that an output could not have been put into, or removed, had it not been there.
+    fn folder(&mut self, path: &[u8], kind: AccessKind, process: ProcessId) {
+        let mut observation = Observation {
+            path: path.into(),
+            kind,
+            follow: false,
+            left_out: Vec::new(),
+        };
+        let mut state = match kind {
+            AccessKind::List => {
+                let names = self.changes.names_in(path).unwrap_or_default();
+                observation.left_out = names.iter().map(|name| name[..].into()).collect();
+                listing_of(&[])
+            }
+            _ => self.observer.state(&observation),
+        };
+        let before = self
+            .changes
+            .get(path)
+            .map(|change| (change.fate(), change.before));
+        if let (Some((Fate::Metadata, Before::Directory(bits))), InputState::Directory { mode }) =
+            (before, &mut state)
+        {
+            *mode = Some(bits);
+        }
+        self.found.entry(observation).or_insert((state, process));
+    }
+}
+
+/// What a run left at a place it changed; `None` when that is what was there before.
+fn left(
+    observer: &mut Observer<'_>,
+    path: &[u8],
+    change: &Change,
+    trace: &Trace,
+) -> Result<Option<Left>, Uncacheable> {
+    let special = || Uncacheable::SpecialFile {
+        path: path.into(),
+        process: actor(trace, change.process),
+    };
+    let Some(now) = change.now else {
+        return if change.before == Before::Other {
+            Err(special())
+        } else {
+            Ok(Some(Left::Absent))
+        };
+    };
+    let mode = now.mode as u16;
+    if change.fate() == Fate::Metadata {
+        let same = match change.before {
+            Before::File(before) | Before::Directory(before) => before == mode,
+            Before::Symlink => true,
+            Before::Other => return Err(special()),
+            Before::Unknown | Before::Absent => false,
+        };
+        return Ok((!same).then_some(Left::Mode(mode)));
+    }
+    let gone = || Uncacheable::ChangedMeanwhile {
+        path: path.into(),
+        process: actor(trace, change.process),
+    };
+    match now.file_type {
+        FileType::Other => Err(special()),
+        FileType::Directory => Ok(Some(Left::Directory { mode })),
+        FileType::Symlink => {
+            let target = std::fs::read_link(files::path_of(path)).map_err(|_| gone())?;
+            Ok(Some(Left::Symlink {
+                target: target.as_path().into(),
+            }))
+        }
+        FileType::File => {
+            let digest =
+                observer
+                    .digest_of(&files::path_of(path), &now)
+                    .map_err(|error| match error.kind() {
+                        std::io::ErrorKind::PermissionDenied => Uncacheable::Unreadable {
+                            path: path.into(),
+                            process: actor(trace, change.process),
+                        },
+                        _ => gone(),
+                    })?;
+            Ok(Some(Left::File {
+                digest,
+                size: now.size,
+                mode,
+            }))
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! What a run changed, by physical place, and what became of it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use platform::files::{self, FileType, Identity};
+use shm_protocol::access::{AccessKind, Before};
+
+use super::places::Places;
+use super::{Uncacheable, is_device_folder, is_unobserved};
+use crate::bytes;
+use crate::declarations::Declarations;
+use crate::fingerprint::entries;
+use crate::trace::{Changes as Times, PathAccess, ProcessId, Trace};
+
+/// All changes of one run to one place.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// Who changed it first.
+    pub(super) process: ProcessId,
+    /// What stood there before the first change.
+    pub(super) before: Before,
+    /// What stands there now, itself and not what it points to.
+    pub(super) now: Option<Identity>,
+    /// Whether it is declared to be no output.
+    pub(super) ignored: bool,
+    /// Whether the run looked at it before it changed its content: set while inputs are judged.
+    pub(super) looked: bool,
+    first_ns: u64,
+    replaced_ns: Option<u64>,
+    modified_ns: Option<u64>,
+    pub(super) metadata_ns: Option<u64>,
+    /// Whether it was seen to be a symbolic link by something that changed it.
+    was_link: bool,
+    /// How often something was put there.
+    makes: u32,
+    fate: Fate,
+}
+
+/// What became of a changed place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Nothing: it stood there all along, and the call failed or changed nothing.
+    Unchanged,
+    /// It was not there, was, and is no longer.
+    Temporary,
+    /// It was there and is gone.
+    Deleted,
+    /// It is what it was, but for its metadata.
+    Metadata,
+    /// The run put there what is there.
+    Made,
+}
+
+impl Change {
+    pub(super) fn fate(&self) -> Fate {
+        self.fate
+    }
+
+    /// When its content was first changed.
+    pub(super) fn content_ns(&self) -> Option<u64> {
+        [self.replaced_ns, self.modified_ns].into_iter().flatten().min()
+    }
+
+    /// Whether what stood there showed through a change: it was changed in place before it was replaced.
+    pub(super) fn builds_on_before(&self) -> bool {
+        self.before != Before::Absent
+            && self.fate != Fate::Unchanged
+            && self
+                .modified_ns
+                .is_some_and(|at| self.replaced_ns.is_none_or(|replaced| at <= replaced))
+    }
+
+    fn settle(&self, started: i128) -> Fate {
+        let touched = self.now.is_none_or(|now| now.ctime_ns >= started);
+        match (self.before, self.now) {
+            (Before::Absent, None) => Fate::Temporary,
+            (Before::Absent, Some(_)) => Fate::Made,
+            (_, None) => Fate::Deleted,
+            // Linux stamps the status change time of what it changes, creates or moves. What carries an older
+            // one has been there all along: the observer foretold a success that did not come.
+            (_, Some(_)) if !touched => Fate::Unchanged,
+            (Before::Directory(mode), Some(now)) if now.file_type == FileType::Directory => {
+                // Its entries are places of their own.
+                if self.modified_ns.is_some() {
+                    Fate::Made
+                } else if u32::from(mode) == now.mode {
+                    Fate::Unchanged
+                } else {
+                    Fate::Metadata
+                }
+            }
+            (_, Some(_)) if self.content_ns().is_none() => Fate::Metadata,
+            (_, Some(_)) => Fate::Made,
+        }
+    }
+}
+
+/// Everything that a run changed.
+pub(super) struct Changes {
+    by_place: BTreeMap<Vec<u8>, Change>,
+    /// The directories in which something was changed, each with the names that are outputs.
+    children: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+}
+
+impl Changes {
+    /// Gathers the changes of a trace and looks what became of them.
+    ///
+    /// # Errors
+    /// What came of them cannot be told.
+    pub(super) fn of(
+        trace: &Trace,
+        started: i128,
+        declarations: &Declarations,
+        places: &mut Places,
+    ) -> Result<Self, Uncacheable> {
+        let mut changes = Self {
+            by_place: BTreeMap::new(),
+            children: HashMap::new(),
+        };
+        let mut through_links = Vec::new();
+        let mut moved_folders = Vec::new();
+        for access in trace.accesses.iter().filter(|access| !access.kind.observes()) {
+            let named = trace.path(access.path);
+            if is_unobserved(named) {
+                continue;
+            }
+            let times = access.changes.unwrap_or(Times {
+                before: Before::Unknown,
+                replaced_ns: Some(access.first_ns),
+                modified_ns: None,
+                metadata_ns: None,
+            });
+            let entry = places.entry(named);
+            let ignored =
+                |place: &[u8]| declarations.ignore_output(named) || declarations.ignore_output(place);
+            let followed = access.follow && entry.is(FileType::Symlink);
+            if followed {
+                let end = places.end(&entry);
+                // What was seen may have been the link.
+                let before = if access.no_follow {
+                    Before::Unknown
+                } else {
+                    times.before
+                };
+                let ignored = ignored(&end.path);
+                changes.add(&end.path, access, Times { before, ..times }, ignored);
+                through_links.push((entry.path.clone(), end.path));
+            }
+            if !followed || access.no_follow {
+                if access.kind == AccessKind::Delete
+                    && matches!(times.before, Before::Directory(_) | Before::Unknown)
+                {
+                    moved_folders.push(entry.path.clone());
+                }
+                let ignored = ignored(&entry.path);
+                changes.add(&entry.path, access, times, ignored);
+            }
+        }
+        changes.by_place.retain(|place, change| {
+            change.now = files::identity(&files::path_of(place), false).ok();
+            let other = change.before == Before::Other
+                || change
+                    .now
+                    .is_some_and(|identity| identity.file_type == FileType::Other);
+            !(is_unobserved(place) || other && is_device_folder(place))
+        });
+        // The link that something was changed through is itself the run's: what it led to then is not known.
+        for (link, end) in through_links {
+            if changes.by_place.contains_key(&link)
+                && let Some(change) = changes.by_place.get_mut(&end)
+            {
+                change.before = Before::Unknown;
+            }
+        }
+        for (place, change) in &mut changes.by_place {
+            change.fate = change.settle(started);
+            if change.fate == Fate::Deleted && change.before == Before::Unknown && !change.ignored {
+                return Err(Uncacheable::UnknownBefore {
+                    path: place[..].into(),
+                    process: super::actor(trace, change.process),
+                });
+            }
+        }
+        changes.add_moved(trace, started, declarations, &moved_folders)?;
+        for (place, change) in &changes.by_place {
+            let names = changes
+                .children
+                .entry(bytes::parent(place).unwrap_or(b"/").to_vec())
+                .or_default();
+            if matches!(change.fate, Fate::Made | Fate::Deleted) {
+                names.push(bytes::name(place).to_vec());
+            }
+        }
+        Ok(changes)
+    }
+
+    fn add(&mut self, place: &[u8], access: &PathAccess, times: Times, ignored: bool) {
+        let Times {
+            before,
+            replaced_ns,
+            modified_ns,
+            metadata_ns,
+        } = times;
+        let at = [replaced_ns, modified_ns, metadata_ns]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(access.first_ns);
+        // A time is missing where nothing was changed but by coming to be.
+        let replaced_ns = replaced_ns.or((modified_ns.or(metadata_ns).is_none()).then_some(at));
+        let change = self.by_place.entry(place.to_vec()).or_insert(Change {
+            process: access.process,
+            before,
+            now: None,
+            ignored,
+            looked: false,
+            first_ns: at,
+            replaced_ns: None,
+            modified_ns: None,
+            metadata_ns: None,
+            was_link: false,
+            makes: 0,
+            fate: Fate::Unchanged,
+        });
+        if at < change.first_ns {
+            (change.first_ns, change.before, change.process) = (at, before, access.process);
+        } else if at == change.first_ns && before != change.before {
+            change.before = Before::Unknown;
+        }
+        let earliest =
+            |known: &mut Option<u64>, new: Option<u64>| *known = [*known, new].into_iter().flatten().min();
+        earliest(&mut change.replaced_ns, replaced_ns);
+        earliest(&mut change.modified_ns, modified_ns);
+        earliest(&mut change.metadata_ns, metadata_ns);
+        change.ignored |= ignored;
+        change.was_link |= before == Before::Symlink;
+        if access.kind == AccessKind::Write && replaced_ns.is_some() {
+            change.makes = change.makes.saturating_add(access.count);
+        }
+    }
+
+    /// Adds what came to its place with a folder that was renamed: the trace names it as it was called when it
+    /// was made. Only what the run made can be told; anything else in such a folder is someone else's, or older.
+    fn add_moved(
+        &mut self,
+        trace: &Trace,
+        started: i128,
+        declarations: &Declarations,
+        moved_folders: &[Vec<u8>],
+    ) -> Result<(), Uncacheable> {
+        if moved_folders.is_empty() {
+            return Ok(());
+        }
+        let mut made_below: HashSet<&[u8]> = HashSet::new();
+        for (place, _) in self
+            .by_place
+            .iter()
+            .filter(|(_, change)| change.fate == Fate::Temporary)
+        {
+            for folder in moved_folders {
+                if place.len() > folder.len() && bytes::is_within(place, folder) {
+                    made_below.insert(&place[folder.len()..]);
+                }
+            }
+        }
+        let mut found: Vec<(Vec<u8>, Change)> = Vec::new();
+        let is_new_folder = |change: &Change| {
+            let folder = change.now.is_some_and(|now| now.file_type == FileType::Directory);
+            folder
+                && change.replaced_ns.is_some()
+                && !matches!(change.before, Before::File(_) | Before::Symlink)
+        };
+        for (place, change) in self.by_place.iter().filter(|(_, change)| is_new_folder(change)) {
+            let mut folders = vec![place.clone()];
+            while let Some(folder) = folders.pop() {
+                // A folder that can't be read holds nothing that the run could have put there and read.
+                for (name, file_type) in entries(&files::path_of(&folder)).unwrap_or_default() {
+                    let path = bytes::join(&folder, &name);
+                    if self.by_place.contains_key(&path) {
+                        continue;
+                    }
+                    if file_type == FileType::Directory {
+                        folders.push(path.clone());
+                    }
+                    let now = files::identity(&files::path_of(&path), false).ok();
+                    let below = &path[place.len()..];
+                    let made = below
+                        .iter()
+                        .enumerate()
+                        .any(|(at, byte)| *byte == b'/' && made_below.contains(&below[at..]));
+                    let process = super::actor(trace, change.process);
+                    match now {
+                        None => {}
+                        Some(_) if made => {
+                            let ignored = change.ignored || declarations.ignore_output(&path);
+                            let moved = Change {
+                                before: Before::Absent,
+                                now,
+                                ignored,
+                                fate: Fate::Made,
+                                ..change.clone()
+                            };
+                            found.push((path, moved));
+                        }
+                        Some(now) if now.ctime_ns < started && change.before == Before::Absent => {
+                            return Err(Uncacheable::ReadThenChanged {
+                                path: path[..].into(),
+                                process,
+                            });
+                        }
+                        Some(now) if now.ctime_ns >= started && file_type != FileType::Directory => {
+                            return Err(Uncacheable::ChangedMeanwhile {
+                                path: path[..].into(),
+                                process,
+                            });
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+        self.by_place.extend(found);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, place: &[u8]) -> Option<&Change> {
+        self.by_place.get(place)
+    }
+
+    pub(super) fn get_mut(&mut self, place: &[u8]) -> Option<&mut Change> {
+        self.by_place.get_mut(place)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Vec<u8>, &Change)> {
+        self.by_place.iter()
+    }
+
+    /// The names in a directory that the run made, replaced or deleted, sorted; `None` where it changed nothing.
+    pub(super) fn names_in(&self, directory: &[u8]) -> Option<&[Vec<u8>]> {
+        self.children.get(directory).map(Vec::as_slice)
+    }
+
+    /// Whether nothing was at `place` before the run because a directory above it was not there.
+    pub(super) fn made_above(&self, place: &[u8]) -> bool {
+        bytes::ancestors(place).skip(1).any(|above| {
+            self.get(above)
+                .is_some_and(|change| change.before == Before::Absent)
+        })
+    }
+
+    /// The links of which it is no longer known, from some time before or always, where they led to.
+    pub(super) fn lost_links(&self) -> LostLinks {
+        let mut lost = HashMap::new();
+        for (place, change) in &self.by_place {
+            if !change.was_link || matches!(change.fate, Fate::Unchanged | Fate::Metadata) {
+                continue;
+            }
+            let is_link = change.now.is_some_and(|now| now.file_type == FileType::Symlink);
+            let until = if is_link && change.makes <= 1 {
+                change.content_ns().unwrap_or(u64::MAX)
+            } else {
+                u64::MAX
+            };
+            lost.insert(place.clone(), until);
+        }
+        LostLinks {
+            until: lost,
+            folders: HashMap::new(),
+        }
+    }
+}
+
+/// Links that are gone or lead elsewhere: what was reached through one of them until then is not known.
+pub(super) struct LostLinks {
+    until: HashMap<Vec<u8>, u64>,
+    /// For each directory, the lost link on the way to it that was there for longest.
+    folders: HashMap<Vec<u8>, Option<(Vec<u8>, u64)>>,
+}
+
+impl LostLinks {
+    /// The lost link that an access walked through, if any.
+    pub(super) fn on_the_way(
+        &mut self,
+        path: &[u8],
+        access: &PathAccess,
+        places: &mut Places,
+    ) -> Option<Vec<u8>> {
+        if self.until.is_empty() {
+            return None;
+        }
+        let at_end = access.follow.then(|| self.at(path, places)).flatten();
+        let above = bytes::parent(path).and_then(|parent| self.above(parent, places));
+        [at_end, above]
+            .into_iter()
+            .flatten()
+            .find(|(_, until)| access.first_ns <= *until)
+            .map(|(link, _)| link)
+    }
+
+    fn at(&self, path: &[u8], places: &mut Places) -> Option<(Vec<u8>, u64)> {
+        self.until
+            .get_key_value(&places.entry(path).path)
+            .map(|(link, until)| (link.clone(), *until))
+    }
+
+    fn above(&mut self, folder: &[u8], places: &mut Places) -> Option<(Vec<u8>, u64)> {
+        if let Some(known) = self.folders.get(folder) {
+            return known.clone();
+        }
+        let own = self.at(folder, places);
+        let above = bytes::parent(folder).and_then(|parent| self.above(parent, places));
+        let longest = [own, above].into_iter().flatten().max_by_key(|(_, until)| *until);
+        self.folders.insert(folder.to_vec(), longest.clone());
+        longest
+    }
+}
