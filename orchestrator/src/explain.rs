@@ -5,7 +5,8 @@ use shm_protocol::access::{AccessKind, Gap};
 use shm_protocol::record::Exit;
 
 use crate::cache::{Difference, MissReason};
-use crate::footprint::{Actor, Uncacheable, Unseen};
+use crate::footprint::{self, Actor, TerminalLoss, Uncacheable, Unseen};
+use crate::trace::Trace;
 
 /// The longest command line that is shown, in characters.
 const LONGEST: usize = 80;
@@ -146,7 +147,29 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
                 process(who)
             )
         }
+        Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
     }
+}
+
+fn terminal(loss: TerminalLoss) -> &'static str {
+    match loss {
+        TerminalLoss::TooLong => "it printed more than 64 MiB, which is not kept",
+        TerminalLoss::Cut => "nobody read its output to the end",
+        TerminalLoss::StillOpen => "a process that it left behind still had its output open",
+    }
+}
+
+/// What may have gone unseen in a run, in sentences without their full stop; empty if its trace is complete.
+#[must_use]
+pub fn gaps(trace: &Trace) -> Vec<String> {
+    let mut sentences: Vec<String> = footprint::unseen(trace).map(|unseen| unseen_in(&unseen)).collect();
+    if trace.dropped > 0 {
+        sentences.push(uncacheable(&Uncacheable::Lost(trace.dropped)));
+    }
+    if !trace.survivors.is_empty() {
+        sentences.push(uncacheable(&Uncacheable::Survivor(trace.survivors.clone())));
+    }
+    sentences
 }
 
 /// What a gap in a trace means.
@@ -169,7 +192,10 @@ pub fn gap(gap: Gap) -> &'static str {
 }
 
 fn unseen_in(unseen: &Unseen) -> String {
-    let sentence = format!("{} {}", process(&unseen.process), gap(unseen.gap));
+    // What belongs to no process concerns the command as a whole.
+    let whole = unseen.process == Actor::default();
+    let subject = if whole { "the command".to_owned() } else { process(&unseen.process) };
+    let sentence = format!("{subject} {}", gap(unseen.gap));
     if unseen.detail.is_empty() {
         sentence
     } else {

@@ -149,6 +149,19 @@ pub enum Uncacheable {
         /// Who deleted it.
         process: Actor,
     },
+    /// What the command printed is not known to the end.
+    Terminal(TerminalLoss),
+}
+
+/// Why the terminal output of a run is not known to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TerminalLoss {
+    /// It was longer than what is kept.
+    TooLong,
+    /// Somebody downstream stopped reading, so that the command may have been cut short.
+    Cut,
+    /// A process still had it open when waiting was over.
+    StillOpen,
 }
 
 /// Judges a run.
@@ -176,6 +189,15 @@ pub fn judge(
     judge.footprint(task)
 }
 
+/// What may have gone unseen, and in which process.
+pub(crate) fn unseen(trace: &Trace) -> impl Iterator<Item = Unseen> + '_ {
+    trace.gaps.iter().map(|gap| Unseen {
+        gap: gap.gap,
+        detail: gap.detail.clone(),
+        process: actor(trace, gap.process),
+    })
+}
+
 /// The reasons against caching that no file has to be looked at for.
 fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
     let (trace, policy) = (facts.trace, &task.policy);
@@ -183,16 +205,7 @@ fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
         return Err(Uncacheable::Failed(facts.exit));
     }
     let trusted = |gap| gap == Gap::NoFilter && policy.trust_preload;
-    let unseen: Vec<Unseen> = trace
-        .gaps
-        .iter()
-        .filter(|gap| !trusted(gap.gap))
-        .map(|gap| Unseen {
-            gap: gap.gap,
-            detail: gap.detail.clone(),
-            process: actor(trace, gap.process),
-        })
-        .collect();
+    let unseen: Vec<Unseen> = unseen(trace).filter(|unseen| !trusted(unseen.gap)).collect();
     if !unseen.is_empty() {
         return Err(Uncacheable::Incomplete(unseen));
     }

@@ -12,6 +12,7 @@ use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
+use crate::archive::Left;
 use crate::bytes::Bytes;
 use crate::cache::{Entry, Lookup, MissReason, Outcome, RunId, RunRecord, Store, StoreError};
 use crate::declarations::{BadGlob, Declarations};
@@ -161,10 +162,10 @@ pub fn run(
         (Ok(started), Output::Whole(terminal)) => judge(task, &facts(started), &declarations)
             .map(|footprint| (footprint, terminal))
             .map_err(Refusal::Uncacheable),
-        (Ok(started), lost) => {
+        (Ok(started), Output::Lost(loss)) => {
             // What else speaks against it is more telling than lost output.
             let judged = judge(task, &facts(started), &declarations);
-            Err(Refusal::Uncacheable(judged.err().unwrap_or_else(|| Uncacheable::Terminal(lost.into()))))
+            Err(Refusal::Uncacheable(judged.err().unwrap_or(Uncacheable::Terminal(loss))))
         }
     };
     let mut report = Report {
@@ -245,7 +246,7 @@ fn listed(footprint: &Footprint) -> (Listed, Listed) {
 }
 
 fn listed_output(output: &crate::archive::Output) -> (Bytes, AccessKind) {
-    let kind = if output.left.is_gone() { AccessKind::Delete } else { AccessKind::Write };
+    let kind = if output.left == Left::Absent { AccessKind::Delete } else { AccessKind::Write };
     (output.path.clone(), kind)
 }
 

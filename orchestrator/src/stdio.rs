@@ -7,40 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use crate::cache::{OutputChunk, Stream};
+use crate::footprint::TerminalLoss;
 
 /// Bytes of output that are kept: a run that prints more is not cached.
 const AT_MOST: usize = 64 << 20;
-
-/// Standard output or standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stream {
-    /// Standard output.
-    Out,
-    /// Standard error.
-    Err,
-}
-
-/// What was written to one stream without anything written to the other in between.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputChunk {
-    /// Where it was written.
-    pub stream: Stream,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
 
 /// What became of a command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// All of it, in order.
     Whole(Vec<OutputChunk>),
-    /// It was longer than what is kept.
-    TooLong,
-    /// Somebody downstream stopped reading, so that the command may have been cut short.
-    Cut,
-    /// A process still had it open when waiting was over.
-    StillOpen,
+    /// Not all of it was seen, or kept.
+    Lost(TerminalLoss),
 }
 
 /// Where the bytes of the command go: the standard streams of this process, or a caller's own.
@@ -50,12 +29,12 @@ pub type Passage = Arc<dyn Fn(Stream, &[u8]) -> io::Result<()> + Send + Sync>;
 #[must_use]
 pub fn to_own_streams() -> Passage {
     Arc::new(|stream, bytes| match stream {
-        Stream::Out => {
+        Stream::Stdout => {
             let mut out = io::stdout().lock();
             out.write_all(bytes)?;
             out.flush()
         }
-        Stream::Err => io::stderr().lock().write_all(bytes),
+        Stream::Stderr => io::stderr().lock().write_all(bytes),
     })
 }
 
@@ -83,12 +62,12 @@ impl Tee {
         let kept = Arc::new(Mutex::new(Kept::default()));
         let (sender, done) = channel();
         let (out_reader, out_writer) = io::pipe()?;
-        let mut readers = vec![(Stream::Out, out_reader)];
+        let mut readers = vec![(Stream::Stdout, out_reader)];
         let err_writer = if as_one {
             out_writer.try_clone()?
         } else {
             let (err_reader, err_writer) = io::pipe()?;
-            readers.push((Stream::Err, err_reader));
+            readers.push((Stream::Stderr, err_reader));
             err_writer
         };
         let open = readers.len();
@@ -112,11 +91,11 @@ impl Tee {
         }
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         if kept.cut {
-            Output::Cut
+            Output::Lost(TerminalLoss::Cut)
         } else if still_open {
-            Output::StillOpen
+            Output::Lost(TerminalLoss::StillOpen)
         } else if kept.length > AT_MOST {
-            Output::TooLong
+            Output::Lost(TerminalLoss::TooLong)
         } else {
             Output::Whole(kept.chunks)
         }
@@ -209,7 +188,7 @@ mod tests {
         assert_eq!(
             output,
             Output::Whole(vec![OutputChunk {
-                stream: Stream::Out,
+                stream: Stream::Stdout,
                 bytes: text.into()
             }])
         );
@@ -219,7 +198,7 @@ mod tests {
     fn two_streams_are_passed_on_and_kept_apart() {
         let (passage, seen) = recording();
         let (output, status) = run("echo out; sleep 0.05; echo err >&2; exit 3", false, &passage);
-        let expected = [(Stream::Out, b"out\n".to_vec()), (Stream::Err, b"err\n".to_vec())];
+        let expected = [(Stream::Stdout, b"out\n".to_vec()), (Stream::Stderr, b"err\n".to_vec())];
         assert_eq!(*seen.lock().expect("not poisoned"), expected);
         let chunks = expected
             .map(|(stream, bytes)| OutputChunk { stream, bytes })
@@ -231,13 +210,13 @@ mod tests {
     fn when_nobody_reads_any_more_the_command_learns_it() {
         let passage: Passage = Arc::new(|_, _: &[u8]| Err(io::ErrorKind::BrokenPipe.into()));
         let (output, status) = run("exec yes", false, &passage);
-        assert_eq!((output, status), (Output::Cut, None));
+        assert_eq!((output, status), (Output::Lost(TerminalLoss::Cut), None));
     }
 
     #[test]
     fn a_process_left_behind_is_not_waited_for_beyond_the_grace() {
         let (passage, _) = recording();
         let (output, _) = run("sleep 1 & echo started", false, &passage);
-        assert_eq!(output, Output::StillOpen);
+        assert_eq!(output, Output::Lost(TerminalLoss::StillOpen));
     }
 }

@@ -43,3 +43,17 @@ pub fn standard_input() -> StandardInput {
 pub fn output_streams_are_one() -> bool {
     os::process::output_streams_are_one()
 }
+
+/// What is left to be read of a standard input that is a file, without reading it: the command will.
+///
+/// # Errors
+/// Standard input has no position: it is no file.
+pub fn standard_input_rest() -> std::io::Result<impl std::io::Read> {
+    os::process::standard_input_rest()
+}
+
+/// How a child process ended.
+#[must_use]
+pub fn exit_of(status: std::process::ExitStatus) -> Exit {
+    os::process::exit_of(status)
+}

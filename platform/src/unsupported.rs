@@ -74,6 +74,14 @@ pub(crate) mod process {
     pub(crate) fn output_streams_are_one() -> bool {
         false
     }
+
+    pub(crate) fn standard_input_rest() -> std::io::Result<std::io::Empty> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn exit_of(status: std::process::ExitStatus) -> Exit {
+        Exit::Code(status.code().unwrap_or(1) as u8)
+    }
 }
 
 pub(crate) mod files {

@@ -74,6 +74,9 @@ pub(crate) enum Command {
     Cache {
         #[command(subcommand)]
         command: CacheCommand,
+
+        #[command(flatten)]
+        common: Common,
     },
 
     /// What can be captured on this machine, and how

@@ -1,6 +1,9 @@
 //! Signals, exit and standard streams of this process.
 
+use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use shm_protocol::record::Exit;
@@ -101,4 +104,34 @@ pub(crate) fn standard_input() -> StandardInput {
 pub(crate) fn output_streams_are_one() -> bool {
     let key = |stat: libc::stat| (stat.st_dev, stat.st_ino);
     matches!((stat_of(1), stat_of(2)), (Some(out), Some(err)) if key(out) == key(err))
+}
+
+/// Reads descriptor 0 from where it stands without moving it.
+struct Rest {
+    offset: i64,
+}
+
+impl io::Read for Rest {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: the buffer is writable and as long as said.
+        let count = unsafe { libc::pread(0, buffer.as_mut_ptr().cast(), buffer.len(), self.offset) };
+        if count < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.offset += count as i64;
+        Ok(count as usize)
+    }
+}
+
+pub(crate) fn standard_input_rest() -> io::Result<impl io::Read> {
+    // SAFETY: takes integers only.
+    let offset = unsafe { libc::lseek(0, 0, libc::SEEK_CUR) };
+    if offset < 0 { Err(io::Error::last_os_error()) } else { Ok(Rest { offset }) }
+}
+
+pub(crate) fn exit_of(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code as u8),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default() as u8),
+    }
 }

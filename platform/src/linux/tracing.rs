@@ -1,7 +1,6 @@
 //! One traced command: how it is started under the net, and what is waited for at its end.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{self, Child};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use shm_protocol::access::Gap;
 use shm_protocol::record::Exit;
 use shm_protocol::session::VARIABLE;
 
+use super::process::exit_of;
 use super::net::{Net, NetError};
 use super::ring::{Drainer, SharedRing};
 use super::{filter, inject};
@@ -125,11 +125,7 @@ impl Tracee {
     }
 
     pub(crate) fn wait(&mut self) -> io::Result<Exit> {
-        let status = self.child.wait()?;
-        Ok(match (status.code(), status.signal()) {
-            (Some(code), _) => Exit::Code(code as u8),
-            (None, signal) => Exit::Signal(signal.unwrap_or_default() as u8),
-        })
+        Ok(exit_of(self.child.wait()?))
     }
 
     pub(crate) fn finish(self, grace: Duration) -> CaptureReport {

@@ -1,0 +1,119 @@
+//! `explain`, `show` and `list`: the runs that the store remembers.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use shm_protocol::record::Exit;
+use tracerun::cache::{Outcome, RunRecord};
+use tracerun::explain;
+
+use super::arguments::{ListArguments, RunChoice, ShowArguments};
+use super::{Failure, Place, duration, print, say};
+
+pub(super) fn explain(choice: &RunChoice) -> Result<Exit, Failure> {
+    let store = Place::find(&choice.common)?.open_store()?;
+    let run = store.run(store.resolve(&choice.run)?)?;
+    let mut text = heading(&run);
+    let mut item = |sentence: String| {
+        let _ = writeln!(text, "  - {sentence}");
+    };
+    match &run.outcome {
+        Outcome::Hit { run: kept, .. } => {
+            item(format!("hit: everything is as run {kept} saw it; its outputs and terminal output took the place of a run"));
+        }
+        Outcome::Miss { reasons, kept } => {
+            reasons.iter().map(explain::miss).for_each(&mut item);
+            if reasons.is_empty() {
+                item("it was asked to run (--force)".to_owned());
+            }
+            item(if kept.is_some() { "stored".to_owned() } else { "not stored, as asked (--no-store)".to_owned() });
+        }
+        Outcome::Uncached { reasons, why } => {
+            reasons.iter().map(explain::miss).for_each(&mut item);
+            item(format!("not cached: {}", explain::uncacheable(why)));
+        }
+        Outcome::StoreFailed { error } => item(format!("not cached: {error}")),
+        Outcome::Traced => item("only traced".to_owned()),
+    }
+    if let Some(trace) = store.trace(run.id)? {
+        for &id in &trace.io_uring_refused {
+            let program = trace.process(id).map(tracerun::report::command_line).unwrap_or_default();
+            item(format!("`{program}` asked for io_uring and was told that it is not permitted, so that nothing goes unseen"));
+        }
+    }
+    print(&text)?;
+    Ok(Exit::Code(0))
+}
+
+pub(super) fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
+    let choice = &arguments.choice;
+    let store = Place::find(&choice.common)?.open_store()?;
+    let run = store.run(store.resolve(&choice.run)?)?;
+    // A hit did nothing by itself: what is shown is what it stands for.
+    let ran = match run.outcome {
+        Outcome::Hit { run, .. } => run,
+        _ => run.id,
+    };
+    let Some(trace) = store.trace(ran)? else {
+        say(&format!("the trace of run {ran} is no longer remembered: run it again with --force"));
+        return Ok(Exit::Code(125));
+    };
+    match &arguments.report.output {
+        Some(path) => super::trace::write_report(&trace, arguments.report.format, path)?,
+        None => {
+            let mut text = Vec::new();
+            super::trace::write(&trace, arguments.report.format, &mut text)?;
+            print(&String::from_utf8_lossy(&text))?;
+        }
+    }
+    Ok(Exit::Code(0))
+}
+
+pub(super) fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
+    let store = Place::find(&arguments.common)?.open_store()?;
+    let mut text = String::new();
+    for run in store.runs()? {
+        if arguments.json {
+            let argv: Vec<_> = run.argv.iter().map(|argument| argument.text()).collect();
+            let object = json!({
+                "run": run.id.to_string(), "outcome": outcome(&run), "argv": argv, "cwd": run.cwd.text(),
+                "began_ms": run.began_ms, "wall_ms": run.wall_ms, "action_key": run.action_key.0.to_string(),
+            });
+            let _ = writeln!(text, "{object}");
+        } else {
+            text += &heading(&run);
+        }
+    }
+    print(&text)?;
+    Ok(Exit::Code(0))
+}
+
+/// One line about a run.
+fn heading(run: &RunRecord) -> String {
+    let began = SystemTime::UNIX_EPOCH + Duration::from_millis(run.began_ms);
+    let ago = began.elapsed().unwrap_or_default();
+    let argv: Vec<_> = run.argv.iter().map(|argument| argument.text()).collect();
+    let ended = match run.exit {
+        Exit::Code(0) => String::new(),
+        Exit::Code(code) => format!(", exit status {code}"),
+        Exit::Signal(signal) => format!(", signal {signal}"),
+    };
+    format!(
+        "{}  {:<8}  {} ago, {}{ended}  {}\n",
+        run.id,
+        outcome(run),
+        duration(ago),
+        duration(Duration::from_millis(run.wall_ms)),
+        tracerun::report::text::printable(argv.join(" ").as_bytes()),
+    )
+}
+
+fn outcome(run: &RunRecord) -> &'static str {
+    match run.outcome {
+        Outcome::Hit { .. } => "hit",
+        Outcome::Miss { .. } => "miss",
+        Outcome::Uncached { .. } | Outcome::StoreFailed { .. } => "uncached",
+        Outcome::Traced => "traced",
+    }
+}

@@ -1,0 +1,215 @@
+//! The command line: from arguments to exit status, and every sentence that tracerun says.
+
+mod arguments;
+mod cache;
+mod doctor;
+mod history;
+mod run;
+mod trace;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+use platform::tracing::{SpawnError, unpack_library};
+use shm_protocol::record::Exit;
+use tracerun::cache::{RunError as NoSuchRun, Store, StoreError};
+use tracerun::configuration::{self, Configuration, ConfigurationError};
+use tracerun::fingerprint::Digest;
+use tracerun::run::{Capture, RunError};
+
+use self::arguments::{Arguments, CaptureOptions, Command, Common};
+
+/// The preload library, built by `build.rs`; empty where there is none.
+static LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.bin"));
+
+/// tracerun's own failures.
+const FAILED: Exit = Exit::Code(125);
+
+/// How long processes that outlive the command are waited for unless told otherwise.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What went wrong in tracerun itself.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NoSuchRun(#[from] NoSuchRun),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("no folder for the cache: set --cache-dir, TRACERUN_CACHE_DIR or HOME")]
+    NoCacheFolder,
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("can't write the report: {0}")]
+    Report(#[from] io::Error),
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Run(RunError::Spawn(SpawnError::NotFound { .. })) => Exit::Code(127),
+            Self::Run(RunError::Spawn(SpawnError::NotExecutable { .. })) => Exit::Code(126),
+            _ => FAILED,
+        }
+    }
+}
+
+/// Does what the arguments ask; says how this process is to end.
+pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed terminal is no reason to fail differently.
+            let _ = error.print();
+            return if error.use_stderr() { FAILED } else { Exit::Code(0) };
+        }
+    };
+    dispatch(arguments).unwrap_or_else(|failure| {
+        say(&failure.to_string());
+        failure.exit()
+    })
+}
+
+fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+    match arguments.command {
+        None => run::run(arguments.run),
+        Some(Command::Trace(arguments)) => trace::trace(arguments),
+        Some(Command::Explain(choice)) => history::explain(&choice),
+        Some(Command::Show(arguments)) => history::show(&arguments),
+        Some(Command::List(arguments)) => history::list(&arguments),
+        Some(Command::Cache { command, common }) => cache::cache(command, &common),
+        Some(Command::Doctor(common)) => {
+            let place = Place::find(&common)?;
+            let library = place.library_folder(&place.open_store()?)?;
+            let (text, works) = doctor::examine(library.as_deref());
+            print(&text)?;
+            Ok(Exit::Code(u8::from(!works)))
+        }
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Arguments::command(), "tracerun", &mut io::stdout());
+            Ok(Exit::Code(0))
+        }
+        Some(Command::Man) => {
+            clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout())?;
+            Ok(Exit::Code(0))
+        }
+    }
+}
+
+/// Where tracerun works: the caller's directory, the project's root and settings, the cache folder.
+struct Place {
+    cwd: PathBuf,
+    root: PathBuf,
+    configuration: Configuration,
+    cache_folder: Option<PathBuf>,
+}
+
+impl Place {
+    fn find(common: &Common) -> Result<Self, Failure> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Failure::File { path, source }
+        };
+        let cwd = env::current_dir().map_err(at(Path::new(".")))?;
+        let root = match &common.root {
+            Some(root) => root.canonicalize().map_err(at(root))?,
+            None => configuration::find_root(&cwd).to_owned(),
+        };
+        let configuration = configuration::read(&root)?;
+        let named = common.cache_dir.as_ref().map(|folder| cwd.join(folder));
+        let cache_folder = named
+            .or_else(|| configuration.cache_dir.clone())
+            .or_else(|| Some(platform::files::user_cache_folder()?.join("tracerun")));
+        Ok(Self { cwd, root, configuration, cache_folder })
+    }
+
+    fn open_store(&self) -> Result<Store, Failure> {
+        Ok(Store::open(self.cache_folder.as_ref().ok_or(Failure::NoCacheFolder)?)?)
+    }
+
+    /// The folder of the preload library, which is written there if it is not yet.
+    fn library_folder(&self, store: &Store) -> Result<Option<PathBuf>, Failure> {
+        if LIBRARY.is_empty() {
+            return Ok(None);
+        }
+        let folder = store.library_folder().join(Digest::of(LIBRARY).to_string());
+        unpack_library(LIBRARY, &folder).map_err(|source| Failure::File { path: folder.clone(), source })?;
+        Ok(Some(folder))
+    }
+
+    fn capture(&self, options: CaptureOptions, store: &Store) -> Result<Capture, Failure> {
+        let grace = options.grace.or(self.configuration.grace_ms).map_or(GRACE, Duration::from_millis);
+        Ok(Capture { choice: options.capture.into(), library_folder: self.library_folder(store)?, grace })
+    }
+}
+
+/// Says a line on standard error. That nobody hears it is no failure.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "tracerun: {text}");
+}
+
+/// Writes to standard output. A reader that goes away has read enough.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes to the file at `path`, replacing it.
+fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), Failure> {
+    let written = File::create(path).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.flush()
+    });
+    written.map_err(|source| Failure::File { path: path.to_owned(), source })
+}
+
+/// A duration as people read it: `1.2 s`, `340 ms`, `2 min 5 s`.
+fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        0.0..1.0 => format!("{} ms", time.as_millis()),
+        1.0..100.0 => format!("{seconds:.1} s"),
+        _ => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
+    }
+}
+
+/// A number of bytes as people read it: `3.4 MiB`.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut size = count as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_read_well() {
+        assert_eq!(duration(Duration::from_millis(340)), "340 ms");
+        assert_eq!(duration(Duration::from_millis(1234)), "1.2 s");
+        assert_eq!(duration(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(3_565_158), "3.4 MiB");
+        assert_eq!(bytes(1 << 50), "1024.0 TiB");
+    }
+}

@@ -1,0 +1,159 @@
+//! `tracerun -- CMD`: runs with cache, and says in one line what came of it.
+
+use std::io;
+use std::process;
+use std::time::Duration;
+
+use platform::process::{StandardInput, forward_signals_to, standard_input, standard_input_rest, umask};
+use serde_json::{Value, json};
+use shm_protocol::access::AccessKind;
+use shm_protocol::record::Exit;
+use tracerun::bytes::Bytes;
+use tracerun::cache::{Outcome, StoreError};
+use tracerun::explain;
+use tracerun::fingerprint::Digest;
+use tracerun::run::{Mode, Report, run as run_task};
+use tracerun::stdio::to_own_streams;
+use tracerun::task::{Policy, StdinKey, Task};
+
+use super::arguments::{RunArguments, TaskOptions};
+use super::{Failure, Place, duration, say, write_file};
+
+pub(super) fn run(arguments: RunArguments) -> Result<Exit, Failure> {
+    let place = Place::find(&arguments.common)?;
+    let store = match place.open_store() {
+        // The disk is full, or read-only: the command must not suffer from that.
+        Err(Failure::Store(error @ StoreError::Io { .. })) => return run_plainly(&arguments, &error),
+        store => store?,
+    };
+    let capture = place.capture(arguments.task.capture, &store)?;
+    let policy = policy(&arguments.task, &place);
+    let task = Task {
+        environment: policy.narrow(std::env::vars_os().collect()),
+        argv: arguments.argv,
+        cwd: place.cwd,
+        root: place.root,
+        umask: umask(),
+        stdin: stdin_key(),
+        policy,
+    };
+    let mode = Mode { force: arguments.force, no_store: arguments.no_store };
+    let report = run_task(&task, &store, &capture, mode, &to_own_streams(), &mut forward_signals_to)?;
+
+    if !arguments.common.quiet {
+        if let Some(trouble) = &report.trouble {
+            say(&format!("warning: {trouble}"));
+        }
+        say(&line(&report));
+        if arguments.common.verbose {
+            say(&format!(
+                "run {}, {} inputs, {} outputs, {}",
+                report.record.id,
+                report.inputs.len(),
+                report.outputs.len(),
+                duration(Duration::from_millis(report.record.wall_ms)),
+            ));
+        }
+    }
+    if let Some(path) = &arguments.summary {
+        let summary = summary(&report);
+        write_file(path, |file| serde_json::to_writer(file, &summary).map_err(io::Error::from))?;
+    }
+    Ok(report.record.exit)
+}
+
+/// Options add to what `tracerun.toml` says; an `--env` replaces what it says.
+fn policy(options: &TaskOptions, place: &Place) -> Policy {
+    let file = &place.configuration;
+    let both = |file: &[String], flags: &[String]| [file, flags].concat();
+    Policy {
+        ignore_input: both(&file.ignore_input, &options.ignore_input),
+        ignore_output: both(&file.ignore_output, &options.ignore_output),
+        env: if options.env.is_empty() { file.env.clone() } else { Some(options.env.clone()) },
+        untracked_env: both(&file.untracked_env, &options.untracked_env),
+        cache_failures: file.cache_failures || options.cache_failures,
+        allow_network: file.allow_network || options.allow_network,
+        trust_preload: file.trust_preload || options.trust_preload,
+    }
+}
+
+/// A standard input that can't be read beforehand is treated as one that can't be read again.
+fn stdin_key() -> StdinKey {
+    match standard_input() {
+        StandardInput::Empty => StdinKey::Empty,
+        StandardInput::File => {
+            standard_input_rest().and_then(Digest::of_reader).map_or(StdinKey::Stream, StdinKey::File)
+        }
+        StandardInput::Stream => StdinKey::Stream,
+    }
+}
+
+/// Runs the command without tracing or cache.
+fn run_plainly(arguments: &RunArguments, error: &StoreError) -> Result<Exit, Failure> {
+    let (program, rest) = arguments.argv.split_first().ok_or(Failure::NoCacheFolder)?;
+    let mut child = match process::Command::new(program).args(rest).spawn() {
+        Ok(child) => child,
+        Err(source) => {
+            let missing = source.kind() == io::ErrorKind::NotFound;
+            say(&format!("{}: {source}", program.to_string_lossy()));
+            return Ok(Exit::Code(if missing { 127 } else { 126 }));
+        }
+    };
+    forward_signals_to(child.id());
+    let exit = platform::process::exit_of(child.wait()?);
+    if !arguments.common.quiet {
+        say(&format!("not cached: {error}"));
+    }
+    Ok(exit)
+}
+
+/// The one line.
+fn line(report: &Report) -> String {
+    match &report.record.outcome {
+        Outcome::Hit { .. } => match report.saved {
+            Some(saved) if saved >= Duration::from_millis(100) => format!("hit, saved {}", duration(saved)),
+            _ => "hit".to_owned(),
+        },
+        Outcome::Miss { reasons, kept } => {
+            let reason = reasons.first().map_or_else(|| "asked to run".to_owned(), explain::miss);
+            let more = match reasons.len() {
+                0 | 1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            format!("miss: {reason}{more}, {}", if kept.is_some() { "stored" } else { "not stored" })
+        }
+        Outcome::Uncached { why, .. } => format!("not cached: {}", explain::uncacheable(why)),
+        Outcome::StoreFailed { error } => format!("not cached: {error}"),
+        Outcome::Traced => "traced".to_owned(),
+    }
+}
+
+/// The object of `--summary`, section 3 of the contract.
+fn summary(report: &Report) -> Value {
+    let (outcome, reason) = match &report.record.outcome {
+        Outcome::Hit { .. } => ("hit", String::new()),
+        Outcome::Miss { reasons, .. } => ("miss", reasons.iter().map(explain::miss).collect::<Vec<_>>().join("; ")),
+        Outcome::Uncached { why, .. } => ("uncached", explain::uncacheable(why)),
+        Outcome::StoreFailed { error } => ("uncached", error.clone()),
+        Outcome::Traced => ("uncached", String::new()),
+    };
+    let paths = |list: &[(Bytes, AccessKind)]| -> Vec<Value> {
+        list.iter().map(|(path, kind)| json!({ "path": path.text(), "kind": kind.name() })).collect()
+    };
+    let exit = match report.record.exit {
+        Exit::Code(code) => json!({ "code": code }),
+        Exit::Signal(signal) => json!({ "signal": signal }),
+    };
+    json!({
+        "run": report.record.id.to_string(),
+        "outcome": outcome,
+        "reason": reason,
+        "action_key": report.action_key().0.to_string(),
+        "fingerprint": report.fingerprint.map(|fingerprint| fingerprint.0.to_string()),
+        "exit": exit,
+        "complete": report.complete,
+        "inputs": paths(&report.inputs),
+        "outputs": paths(&report.outputs),
+        "wall_ms": report.record.wall_ms,
+    })
+}
