@@ -82,16 +82,12 @@ impl Standing {
         let mode = identity.mode as u16;
         match identity.file_type {
             FileType::Directory => Self::Directory { mode },
-            FileType::Symlink => fs::read_link(path.to_path()).map_or(Self::Other, |target| Self::Symlink {
-                target: target.as_path().into(),
-            }),
+            FileType::Symlink => fs::read_link(path.to_path())
+                .map_or(Self::Other, |target| Self::Symlink { target: target.as_path().into() }),
             FileType::Other => Self::Other,
             FileType::File if sizes.contains(&identity.size) => {
                 let digest = observer.digest_of(&path.to_path(), &identity);
-                digest.map_or(Self::Other, |digest| Self::File {
-                    digest: Some(digest),
-                    mode,
-                })
+                digest.map_or(Self::Other, |digest| Self::File { digest: Some(digest), mode })
             }
             FileType::File => Self::File { digest: None, mode },
         }
@@ -115,13 +111,9 @@ impl Left {
     /// Whether what stands there is exactly what was left.
     pub(crate) fn is(&self, now: &Standing) -> bool {
         match (self, now) {
-            (
-                Self::File { digest, mode, .. },
-                Standing::File {
-                    digest: found,
-                    mode: bits,
-                },
-            ) => Some(*digest) == *found && mode == bits,
+            (Self::File { digest, mode, .. }, Standing::File { digest: found, mode: bits }) => {
+                Some(*digest) == *found && mode == bits
+            }
             (Self::Directory { mode }, Standing::Directory { mode: bits }) => mode == bits,
             (Self::Symlink { target }, Standing::Symlink { target: found }) => target == found,
             // What was there is judged as an input.
@@ -201,16 +193,10 @@ pub struct Restored {
 
 /// Puts outputs back; those of which `right` says so are left alone.
 pub(crate) fn restore(store: &Store, outputs: &[Output], right: &[bool]) -> Result<Restored, RestoreError> {
-    let mut restored = Restored {
-        already: right.iter().filter(|right| **right).count() as u64,
-        ..Restored::default()
-    };
-    let wrong: Vec<&Output> = outputs
-        .iter()
-        .zip(right)
-        .filter(|(_, right)| !**right)
-        .map(|(output, _)| output)
-        .collect();
+    let mut restored =
+        Restored { already: right.iter().filter(|right| **right).count() as u64, ..Restored::default() };
+    let wrong: Vec<&Output> =
+        outputs.iter().zip(right).filter(|(_, right)| !**right).map(|(output, _)| output).collect();
     for output in &wrong {
         if let Left::File { digest, size, .. } = &output.left {
             store.has_blob(*digest, *size)?;
@@ -253,20 +239,14 @@ pub(crate) fn restore(store: &Store, outputs: &[Output], right: &[bool]) -> Resu
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
-    |source| RestoreError::Path {
-        path: path.display().to_string(),
-        source,
-    }
+    |source| RestoreError::Path { path: path.display().to_string(), source }
 }
 
 /// Lets `make` make something under a temporary name beside `path`, and moves it there.
 fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<(), RestoreError>) -> Result<(), RestoreError> {
     let own = files::bytes_of(path.as_os_str());
     let folder = bytes::parent(own).unwrap_or(b"/");
-    let temporary = files::path_of(&bytes::join(
-        folder,
-        format!(".tracerun-{}.tmp", unique()).as_bytes(),
-    ));
+    let temporary = files::path_of(&bytes::join(folder, format!(".tracerun-{}.tmp", unique()).as_bytes()));
     let moved = || {
         if files::identity(path, false).is_ok_and(|now| now.file_type == FileType::Directory) {
             fs::remove_dir(path)?;
@@ -308,10 +288,7 @@ mod tests {
     const FOREIGN: Digest = Digest([2; 32]);
 
     fn file(digest: Digest, mode: u16) -> Standing {
-        Standing::File {
-            digest: Some(digest),
-            mode,
-        }
+        Standing::File { digest: Some(digest), mode }
     }
 
     fn standings() -> [(&'static str, Standing); 9] {
@@ -320,79 +297,32 @@ mod tests {
             ("own", file(OWN, 0o644)),
             ("own, mode", file(OWN, 0o600)),
             ("other", file(FOREIGN, 0o644)),
-            (
-                "unread",
-                Standing::File {
-                    digest: None,
-                    mode: 0o644,
-                },
-            ),
+            ("unread", Standing::File { digest: None, mode: 0o644 }),
             ("folder", Standing::Directory { mode: 0o755 }),
             ("folder, mode", Standing::Directory { mode: 0o700 }),
-            (
-                "link",
-                Standing::Symlink {
-                    target: b"t"[..].into(),
-                },
-            ),
-            (
-                "link elsewhere",
-                Standing::Symlink {
-                    target: b"u"[..].into(),
-                },
-            ),
+            ("link", Standing::Symlink { target: b"t"[..].into() }),
+            ("link elsewhere", Standing::Symlink { target: b"u"[..].into() }),
         ]
     }
 
     #[test]
     fn an_output_in_place_is_accepted_only_as_it_was_before_or_as_it_was_left() {
-        let left_file = || Left::File {
-            digest: OWN,
-            size: 1,
-            mode: 0o644,
-        };
+        let left_file = || Left::File { digest: OWN, size: 1, mode: 0o644 };
         let left_folder = || Left::Directory { mode: 0o755 };
-        let left_link = || Left::Symlink {
-            target: b"t"[..].into(),
-        };
+        let left_link = || Left::Symlink { target: b"t"[..].into() };
         let table: [(Before, Left, bool, &[&str]); 17] = [
             (Before::Absent, left_file(), false, &["nothing", "own"]),
             (Before::Absent, left_file(), true, &["nothing", "own"]),
             (Before::Absent, left_folder(), false, &["nothing", "folder"]),
             (Before::Absent, left_link(), true, &["nothing", "link"]),
-            (
-                Before::File(0o644),
-                left_file(),
-                false,
-                &["own", "other", "unread"],
-            ),
+            (Before::File(0o644), left_file(), false, &["own", "other", "unread"]),
             (Before::File(0o644), left_file(), true, &["own"]),
-            (
-                Before::File(0o600),
-                left_file(),
-                false,
-                &["own", "other", "unread"],
-            ),
+            (Before::File(0o600), left_file(), false, &["own", "other", "unread"]),
             (Before::File(0o644), left_folder(), false, &["folder"]),
             (Before::File(0o644), left_link(), false, &["link"]),
-            (
-                Before::File(0o644),
-                Left::Absent,
-                false,
-                &["own", "other", "unread"],
-            ),
-            (
-                Before::File(0o600),
-                Left::Mode(0o644),
-                true,
-                &["own", "own, mode", "other", "unread"],
-            ),
-            (
-                Before::Directory(0o700),
-                Left::Mode(0o755),
-                true,
-                &["folder", "folder, mode"],
-            ),
+            (Before::File(0o644), Left::Absent, false, &["own", "other", "unread"]),
+            (Before::File(0o600), Left::Mode(0o644), true, &["own", "own, mode", "other", "unread"]),
+            (Before::Directory(0o700), Left::Mode(0o755), true, &["folder", "folder, mode"]),
             (Before::Directory(0o700), left_file(), false, &["own"]),
             (Before::Directory(0o755), Left::Absent, false, &["folder"]),
             (Before::Symlink, left_link(), false, &["link"]),
@@ -400,43 +330,19 @@ mod tests {
             (Before::Unknown, left_file(), false, &["own"]),
         ];
         for (before, left, looked, accepted) in table {
-            let output = Output {
-                path: Bytes::default(),
-                before,
-                left,
-                looked,
-            };
+            let output = Output { path: Bytes::default(), before, left, looked };
             for (name, standing) in standings() {
-                assert_eq!(
-                    output.accepts(&standing),
-                    accepted.contains(&name),
-                    "{output:?}: {name}"
-                );
+                assert_eq!(output.accepts(&standing), accepted.contains(&name), "{output:?}: {name}");
             }
         }
     }
 
     #[test]
     fn nothing_and_special_files_are_never_what_was_left() {
-        for left in [
-            Left::File {
-                digest: OWN,
-                size: 1,
-                mode: 0,
-            },
-            Left::Directory { mode: 0 },
-            Left::Mode(0),
-        ] {
-            let output = Output {
-                path: Bytes::default(),
-                before: Before::File(0),
-                left,
-                looked: false,
-            };
-            assert!(
-                !output.accepts(&Standing::Absent) && !output.accepts(&Standing::Other),
-                "{output:?}"
-            );
+        for left in [Left::File { digest: OWN, size: 1, mode: 0 }, Left::Directory { mode: 0 }, Left::Mode(0)]
+        {
+            let output = Output { path: Bytes::default(), before: Before::File(0), left, looked: false };
+            assert!(!output.accepts(&Standing::Absent) && !output.accepts(&Standing::Other), "{output:?}");
         }
     }
 }

@@ -123,10 +123,7 @@ pub fn parent(path: &[u8]) -> Option<&[u8]> {
 /// The last component of an absolute, normal path; empty for the root.
 #[must_use]
 pub fn name(path: &[u8]) -> &[u8] {
-    let start = path
-        .iter()
-        .rposition(|&byte| byte == b'/')
-        .map_or(0, |slash| slash + 1);
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
     &path[start..]
 }
 
@@ -145,10 +142,7 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 /// Whether `path` is `folder` or lies under it; both absolute and normal.
 #[must_use]
 pub fn is_within(path: &[u8], folder: &[u8]) -> bool {
-    folder == b"/"
-        || path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    folder == b"/" || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 /// `path` and the directories above it, up to and with the root.
@@ -169,10 +163,7 @@ mod tests {
         }
         assert_eq!(parent(b"/"), None);
         assert_eq!(name(b"/"), b"");
-        assert_eq!(
-            ancestors(b"/a/b").collect::<Vec<_>>(),
-            [b"/a/b" as &[u8], b"/a", b"/"]
-        );
+        assert_eq!(ancestors(b"/a/b").collect::<Vec<_>>(), [b"/a/b" as &[u8], b"/a", b"/"]);
     }
 
     #[test]

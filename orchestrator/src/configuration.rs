@@ -72,8 +72,9 @@ pub fn read(root: &Path) -> Result<Configuration, ConfigurationError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Configuration::default()),
         Err(source) => return Err(ConfigurationError::Unreadable { path, source }),
     };
-    let mut configuration: Configuration = toml::from_str(&text)
-        .map_err(|error| ConfigurationError::Malformed { path, message: error.to_string().trim_end().to_owned() })?;
+    let mut configuration: Configuration = toml::from_str(&text).map_err(|error| {
+        ConfigurationError::Malformed { path, message: error.to_string().trim_end().to_owned() }
+    })?;
     configuration.cache_dir = configuration.cache_dir.map(|folder| root.join(folder));
     Ok(configuration)
 }
@@ -106,6 +107,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join(FILE), "cache-dir = \"c\"\nenv = []\ngrace-ms = 50\n").expect("written");
         let read = read(folder.path()).expect("valid");
-        assert_eq!((read.cache_dir, read.env, read.grace_ms), (Some(folder.path().join("c")), Some(vec![]), Some(50)));
+        assert_eq!(
+            (read.cache_dir, read.env, read.grace_ms),
+            (Some(folder.path().join("c")), Some(vec![]), Some(50))
+        );
     }
 }

@@ -12,23 +12,11 @@ use crate::task::Task;
 /// the user's own globs, which may take them back.
 pub const KNOWN_NOISE: &[(&str, &str)] = &[
     ("~/.npm/_logs", "npm's log of each call"),
-    (
-        "~/.npm/_update-notifier-last-checked",
-        "when npm last asked for a newer npm",
-    ),
+    ("~/.npm/_update-notifier-last-checked", "when npm last asked for a newer npm"),
     ("~/.npm/_cacache/tmp", "npm's downloads in the making"),
-    (
-        "~/.config/configstore/update-notifier-*.json",
-        "when a Node tool last asked for a newer version",
-    ),
-    (
-        "~/.cache/node/corepack/lastKnownGood.json",
-        "which versions corepack saw last",
-    ),
-    (
-        "~/.cargo/.global-cache",
-        "when cargo last used what it downloaded",
-    ),
+    ("~/.config/configstore/update-notifier-*.json", "when a Node tool last asked for a newer version"),
+    ("~/.cache/node/corepack/lastKnownGood.json", "which versions corepack saw last"),
+    ("~/.cargo/.global-cache", "when cargo last used what it downloaded"),
     ("~/.cargo/.package-cache", "cargo's lock"),
     ("~/.cargo/.package-cache-mutate", "cargo's lock"),
 ];
@@ -101,22 +89,12 @@ impl Globs {
         let mut set = GlobSetBuilder::new();
         let mut ignores = Vec::new();
         for glob in globs {
-            let bad = |why: String| BadGlob {
-                glob: glob.to_owned(),
-                why,
-            };
+            let bad = |why: String| BadGlob { glob: glob.to_owned(), why };
             let (pattern, ignore) = glob.strip_prefix('!').map_or((glob, true), |rest| (rest, false));
             let (base, pattern) = match (pattern.strip_prefix("~/"), home) {
                 (Some(rest), Some(home)) => (Some(home), rest),
                 (Some(_), None) => continue,
-                (None, _) => (
-                    if pattern.starts_with('/') {
-                        None
-                    } else {
-                        Some(root)
-                    },
-                    pattern,
-                ),
+                (None, _) => (if pattern.starts_with('/') { None } else { Some(root) }, pattern),
             };
             let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
             if pattern.is_empty() || pattern.split('/').any(|component| component == "..") {
@@ -131,17 +109,11 @@ impl Globs {
                 Some(Some(base)) => format!("{}/{trimmed}", globset::escape(base.trim_end_matches('/'))),
                 Some(None) => return Err(bad("the folder it is relative to is not UTF-8".to_owned())),
             };
-            let built = GlobBuilder::new(&absolute)
-                .literal_separator(true)
-                .backslash_escape(true)
-                .build();
+            let built = GlobBuilder::new(&absolute).literal_separator(true).backslash_escape(true).build();
             set.add(built.map_err(|error| bad(error.kind().to_string()))?);
             ignores.push(ignore);
         }
-        let set = set.build().map_err(|error| BadGlob {
-            glob: String::new(),
-            why: error.to_string(),
-        })?;
+        let set = set.build().map_err(|error| BadGlob { glob: String::new(), why: error.to_string() })?;
         Ok(Self { set, ignores })
     }
 
@@ -149,8 +121,7 @@ impl Globs {
         let mut last = None;
         let mut matching = Vec::new();
         for path in bytes::ancestors(path) {
-            self.set
-                .matches_candidate_into(&Candidate::new(&files::path_of(path)), &mut matching);
+            self.set.matches_candidate_into(&Candidate::new(&files::path_of(path)), &mut matching);
             last = last.max(matching.last().copied());
         }
         last.is_some_and(|index| self.ignores[index])
@@ -179,14 +150,8 @@ mod tests {
         ] {
             assert!(globs.cover(path.as_bytes()), "{path}");
         }
-        for path in [
-            "/p/[x]/src",
-            "/p/x/dist",
-            "/p/[x]/a/b.log",
-            "/home/u/.npm",
-            "/p/[x]/distant",
-            "/p/[x]",
-        ] {
+        for path in ["/p/[x]/src", "/p/x/dist", "/p/[x]/a/b.log", "/home/u/.npm", "/p/[x]/distant", "/p/[x]"]
+        {
             assert!(!globs.cover(path.as_bytes()), "{path}");
         }
     }
@@ -210,11 +175,7 @@ mod tests {
 
     #[test]
     fn known_noise_is_well_formed() {
-        Globs::new(
-            KNOWN_NOISE.iter().map(|&(glob, _)| glob),
-            Path::new("/p"),
-            Some(Path::new("/h")),
-        )
-        .expect("good globs");
+        Globs::new(KNOWN_NOISE.iter().map(|&(glob, _)| glob), Path::new("/p"), Some(Path::new("/h")))
+            .expect("good globs");
     }
 }

@@ -30,12 +30,7 @@ pub fn miss(reason: &MissReason) -> String {
         }
         MissReason::Place => "the root or the name of the working directory is another".to_owned(),
         MissReason::Unknown => "no stored run saw just this".to_owned(),
-        MissReason::Input {
-            path,
-            difference,
-            kind,
-            reader,
-        } => {
+        MissReason::Input { path, difference, kind, reader } => {
             let what = match (difference, kind) {
                 (Difference::Appeared, _) => format!("{path} was not there and is now"),
                 (Difference::Disappeared, _) => format!("{path} is no longer there"),
@@ -70,49 +65,28 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             format!("signal {signal} killed it (--cache-failures stores failing runs too)")
         }
         Uncacheable::Incomplete(unseen) => {
-            let first = unseen
-                .first()
-                .map_or_else(|| "something may have gone unseen".to_owned(), unseen_in);
+            let first = unseen.first().map_or_else(|| "something may have gone unseen".to_owned(), unseen_in);
             match unseen.len() {
                 0 | 1 => first,
-                more => format!(
-                    "{first} (and {})",
-                    count(more - 1, "other reason", "other reasons")
-                ),
+                more => format!("{first} (and {})", count(more - 1, "other reason", "other reasons")),
             }
         }
         Uncacheable::Lost(records) => {
             format!(
                 "{} of what it did were lost",
-                count(
-                    usize::try_from(*records).unwrap_or(usize::MAX),
-                    "record",
-                    "records"
-                )
+                count(usize::try_from(*records).unwrap_or(usize::MAX), "record", "records")
             )
         }
         Uncacheable::Survivor(survivors) => {
-            let names: Vec<String> = survivors
-                .iter()
-                .take(3)
-                .map(|(pid, name)| format!("{name} ({pid})"))
-                .collect();
+            let names: Vec<String> =
+                survivors.iter().take(3).map(|(pid, name)| format!("{name} ({pid})")).collect();
             let (names, many) = (names.join(", "), survivors.len() > 1);
-            let verb = if many {
-                "were still running when it ended"
-            } else {
-                "was still running when it ended"
-            };
+            let verb =
+                if many { "were still running when it ended" } else { "was still running when it ended" };
             format!("{names} {verb}: what such a process does is not known; stop it before the command ends")
         }
-        Uncacheable::Network {
-            address,
-            process: who,
-        } => {
-            format!(
-                "{} used the network ({address}); --allow-network stores such runs",
-                process(who)
-            )
+        Uncacheable::Network { address, process: who } => {
+            format!("{} used the network ({address}); --allow-network stores such runs", process(who))
         }
         Uncacheable::StdinRead { process: who } => {
             format!(
@@ -133,19 +107,13 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             process(who)
         ),
         Uncacheable::SpecialFile { path, process: who } => {
-            format!(
-                "{} used {path}, a device, FIFO or socket, which can't be stored",
-                process(who)
-            )
+            format!("{} used {path}, a device, FIFO or socket, which can't be stored", process(who))
         }
         Uncacheable::Unreadable { path, process: who } => {
             format!("{path}, which {} used, can't be read by tracerun", process(who))
         }
         Uncacheable::UnknownBefore { path, process: who } => {
-            format!(
-                "{} deleted {path}, and what it was could not be seen",
-                process(who)
-            )
+            format!("{} deleted {path}, and what it was could not be seen", process(who))
         }
         Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
     }
@@ -196,11 +164,7 @@ fn unseen_in(unseen: &Unseen) -> String {
     let whole = unseen.process == Actor::default();
     let subject = if whole { "the command".to_owned() } else { process(&unseen.process) };
     let sentence = format!("{subject} {}", gap(unseen.gap));
-    if unseen.detail.is_empty() {
-        sentence
-    } else {
-        format!("{sentence}: {}", unseen.detail)
-    }
+    if unseen.detail.is_empty() { sentence } else { format!("{sentence}: {}", unseen.detail) }
 }
 
 fn done(kind: AccessKind) -> &'static str {
@@ -221,11 +185,7 @@ fn process(actor: &Actor) -> String {
         return "a process".to_owned();
     }
     let words: Vec<_> = actor.argv.iter().map(|argument| argument.text()).collect();
-    let line: String = words
-        .join(" ")
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let line: String = words.join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("`{}…`", &line[..end]),
         None => format!("`{line}`"),
@@ -233,11 +193,7 @@ fn process(actor: &Actor) -> String {
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
-    if number == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{number} {many}")
-    }
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
 #[cfg(test)]
@@ -245,10 +201,7 @@ mod tests {
     use super::*;
 
     fn cc() -> Actor {
-        Actor {
-            pid: 7,
-            argv: vec![b"cc"[..].into(), b"-c"[..].into(), b"a.c"[..].into()],
-        }
+        Actor { pid: 7, argv: vec![b"cc"[..].into(), b"-c"[..].into(), b"a.c"[..].into()] }
     }
 
     #[test]
@@ -260,10 +213,7 @@ mod tests {
             reader: cc(),
         };
         for (reason, sentence) in [
-            (
-                input(Difference::Content, AccessKind::Read),
-                "/p/a.h changed (read by `cc -c a.c`)",
-            ),
+            (input(Difference::Content, AccessKind::Read), "/p/a.h changed (read by `cc -c a.c`)"),
             (
                 input(Difference::Appeared, AccessKind::Missing),
                 "/p/a.h was not there and is now (looked for by `cc -c a.c`)",
@@ -273,20 +223,11 @@ mod tests {
                 "the entries of /p/a.h changed (listed by `cc -c a.c`)",
             ),
             (
-                input(
-                    Difference::Mode {
-                        before: 0o644,
-                        now: 0o755,
-                    },
-                    AccessKind::Exec,
-                ),
+                input(Difference::Mode { before: 0o644, now: 0o755 }, AccessKind::Exec),
                 "the mode of /p/a.h was 0644 and is 0755 (executed by `cc -c a.c`)",
             ),
             (
-                MissReason::Variable {
-                    name: b"CFLAGS"[..].into(),
-                    difference: Difference::Content,
-                },
+                MissReason::Variable { name: b"CFLAGS"[..].into(), difference: Difference::Content },
                 "variable CFLAGS has another value than in the last stored run",
             ),
         ] {
@@ -298,51 +239,29 @@ mod tests {
     fn a_run_that_is_not_cached_is_told_what_to_do() {
         let path = || b"/p/a"[..].into();
         for (reason, words) in [
+            (Uncacheable::Failed(Exit::Code(2)), "it exited with 2 (--cache-failures"),
             (
-                Uncacheable::Failed(Exit::Code(2)),
-                "it exited with 2 (--cache-failures",
-            ),
-            (
-                Uncacheable::OutputOutsideRoot {
-                    path: path(),
-                    process: cc(),
-                },
+                Uncacheable::OutputOutsideRoot { path: path(), process: cc() },
                 "`cc -c a.c` changed /p/a, which is outside the root",
             ),
             (
-                Uncacheable::Network {
-                    address: "host:80".into(),
-                    process: cc(),
-                },
+                Uncacheable::Network { address: "host:80".into(), process: cc() },
                 "used the network (host:80); --allow-network",
             ),
-            (
-                Uncacheable::Survivor(vec![(7, "sleep".into())]),
-                "sleep (7) was still running",
-            ),
+            (Uncacheable::Survivor(vec![(7, "sleep".into())]), "sleep (7) was still running"),
             (Uncacheable::Lost(1), "1 record "),
         ] {
             let sentence = uncacheable(&reason);
             assert!(sentence.contains(words), "{sentence}");
         }
-        let unseen = |detail: &str| Unseen {
-            gap: Gap::ChangedRoot,
-            detail: detail.into(),
-            process: cc(),
-        };
+        let unseen = |detail: &str| Unseen { gap: Gap::ChangedRoot, detail: detail.into(), process: cc() };
         let sentence = uncacheable(&Uncacheable::Incomplete(vec![unseen("chroot"), unseen("")]));
-        assert!(
-            sentence.ends_with("something else: chroot (and 1 other reason)"),
-            "{sentence}"
-        );
+        assert!(sentence.ends_with("something else: chroot (and 1 other reason)"), "{sentence}");
     }
 
     #[test]
     fn a_long_command_line_is_cut_and_keeps_to_its_line() {
-        let actor = Actor {
-            pid: 1,
-            argv: vec![b"a\nb"[..].into(), vec![b'x'; 200].into()],
-        };
+        let actor = Actor { pid: 1, argv: vec![b"a\nb"[..].into(), vec![b'x'; 200].into()] };
         let name = process(&actor);
         assert_eq!(name.chars().count(), LONGEST + 3);
         assert!(name.starts_with("`a b x") && name.ends_with("…`"));

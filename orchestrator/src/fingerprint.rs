@@ -116,13 +116,7 @@ impl PathSet {
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut digest = Framed::new("tracerun path set");
-        for Observation {
-            path,
-            kind,
-            follow,
-            left_out,
-        } in &self.observations
-        {
+        for Observation { path, kind, follow, left_out } in &self.observations {
             digest
                 .field(path)
                 .number(u64::from(*kind as u8) << 1 | u64::from(*follow))
@@ -137,10 +131,7 @@ impl PathSet {
     /// What the observations come to now.
     #[must_use]
     pub fn observe(&self, observer: &mut Observer<'_>) -> Vec<InputState> {
-        self.observations
-            .iter()
-            .map(|observation| observer.state(observation))
-            .collect()
+        self.observations.iter().map(|observation| observer.state(observation)).collect()
     }
 }
 
@@ -199,10 +190,9 @@ impl Fingerprint {
             match state {
                 InputState::Absent => digest.number(0),
                 InputState::Present => digest.number(1),
-                InputState::File {
-                    digest: content,
-                    mode: bits,
-                } => digest.number(2).digest(*content).number(mode(*bits)),
+                InputState::File { digest: content, mode: bits } => {
+                    digest.number(2).digest(*content).number(mode(*bits))
+                }
                 InputState::Unreadable { mode, size } => {
                     digest.number(3).number(u64::from(*mode)).number(*size)
                 }
@@ -228,21 +218,12 @@ impl<'d> Observer<'d> {
     /// One that has seen nothing yet.
     #[must_use]
     pub fn new(declarations: &'d Declarations) -> Self {
-        Self {
-            declarations,
-            identities: HashMap::new(),
-            digests: HashMap::new(),
-        }
+        Self { declarations, identities: HashMap::new(), digests: HashMap::new() }
     }
 
     /// What an observation comes to.
     pub fn state(&mut self, observation: &Observation) -> InputState {
-        let Observation {
-            path,
-            kind,
-            follow,
-            left_out,
-        } = observation;
+        let Observation { path, kind, follow, left_out } = observation;
         let identity = match self.identity(path, *follow) {
             Ok(identity) => identity,
             Err(state) => return state,
@@ -255,21 +236,15 @@ impl<'d> Observer<'d> {
             (AccessKind::Read, FileType::Directory) => InputState::Directory { mode: None },
             (_, FileType::Directory) => InputState::Directory { mode: Some(mode) },
             (_, FileType::Symlink) => match fs::read_link(path.to_path()) {
-                Ok(target) => InputState::Symlink {
-                    target: target.as_path().into(),
-                },
+                Ok(target) => InputState::Symlink { target: target.as_path().into() },
                 Err(error) => refusal(&error),
             },
             (_, FileType::Other) => InputState::Other,
             (kind, FileType::File) => match self.digest_of(&path.to_path(), &identity) {
-                Ok(digest) => InputState::File {
-                    digest,
-                    mode: (*kind != AccessKind::Read).then_some(mode),
-                },
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => InputState::Unreadable {
-                    mode,
-                    size: identity.size,
-                },
+                Ok(digest) => InputState::File { digest, mode: (*kind != AccessKind::Read).then_some(mode) },
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    InputState::Unreadable { mode, size: identity.size }
+                }
                 Err(error) => refusal(&error),
             },
         }
@@ -286,14 +261,7 @@ impl<'d> Observer<'d> {
     /// The digest of the regular file at `path`, which has this identity. The only place that reads a file to
     /// know its content: what is known of it already is found here.
     pub(crate) fn digest_of(&mut self, path: &Path, identity: &Identity) -> io::Result<Digest> {
-        let Identity {
-            device,
-            inode,
-            size,
-            mtime_ns,
-            ctime_ns,
-            ..
-        } = *identity;
+        let Identity { device, inode, size, mtime_ns, ctime_ns, .. } = *identity;
         let key = (device, inode, size, mtime_ns, ctime_ns);
         if let Some(digest) = self.digests.get(&key) {
             return Ok(*digest);
@@ -376,21 +344,13 @@ mod tests {
             environment: Vec::new(),
             umask: 0,
             stdin: StdinKey::Empty,
-            policy: Policy {
-                ignore_input,
-                ..Policy::default()
-            },
+            policy: Policy { ignore_input, ..Policy::default() },
         })
         .unwrap()
     }
 
     fn look(path: PathBuf, kind: AccessKind, follow: bool) -> InputState {
-        let observation = Observation {
-            path: path.as_path().into(),
-            kind,
-            follow,
-            left_out: Vec::new(),
-        };
+        let observation = Observation { path: path.as_path().into(), kind, follow, left_out: Vec::new() };
         Observer::new(&declarations(Path::new("/"), &[])).state(&observation)
     }
 
@@ -405,68 +365,22 @@ mod tests {
         files::symlink(Path::new("file"), &at("link")).unwrap();
         let digest = Digest::of(b"x");
         for (name, kind, follow, state) in [
-            (
-                "file",
-                AccessKind::Read,
-                false,
-                InputState::File { digest, mode: None },
-            ),
-            (
-                "file",
-                AccessKind::Exec,
-                false,
-                InputState::File {
-                    digest,
-                    mode: Some(0o640),
-                },
-            ),
-            (
-                "file",
-                AccessKind::Stat,
-                false,
-                InputState::File {
-                    digest,
-                    mode: Some(0o640),
-                },
-            ),
+            ("file", AccessKind::Read, false, InputState::File { digest, mode: None }),
+            ("file", AccessKind::Exec, false, InputState::File { digest, mode: Some(0o640) }),
+            ("file", AccessKind::Stat, false, InputState::File { digest, mode: Some(0o640) }),
             ("file", AccessKind::Missing, false, InputState::Present),
             ("file", AccessKind::List, false, InputState::Present),
-            (
-                "link",
-                AccessKind::Read,
-                true,
-                InputState::File { digest, mode: None },
-            ),
-            (
-                "link",
-                AccessKind::Stat,
-                false,
-                InputState::Symlink {
-                    target: b"file"[..].into(),
-                },
-            ),
-            (
-                "sub",
-                AccessKind::Read,
-                false,
-                InputState::Directory { mode: None },
-            ),
-            (
-                "sub",
-                AccessKind::Stat,
-                false,
-                InputState::Directory { mode: Some(0o750) },
-            ),
+            ("link", AccessKind::Read, true, InputState::File { digest, mode: None }),
+            ("link", AccessKind::Stat, false, InputState::Symlink { target: b"file"[..].into() }),
+            ("sub", AccessKind::Read, false, InputState::Directory { mode: None }),
+            ("sub", AccessKind::Stat, false, InputState::Directory { mode: Some(0o750) }),
             ("none", AccessKind::Missing, false, InputState::Absent),
             ("none", AccessKind::Read, false, InputState::Absent),
             ("file/below", AccessKind::Missing, false, InputState::Absent),
         ] {
             assert_eq!(look(at(name), kind, follow), state, "{name} {kind:?}");
         }
-        assert_eq!(
-            look("/dev/null".into(), AccessKind::Stat, false),
-            InputState::Other
-        );
+        assert_eq!(look("/dev/null".into(), AccessKind::Stat, false), InputState::Other);
     }
 
     #[test]
@@ -476,12 +390,8 @@ mod tests {
         let declarations = declarations(folder.path(), &["*.log"]);
         let listing = |left_out: &[&str]| {
             let left_out = left_out.iter().map(|name| name.as_bytes().into()).collect();
-            let observation = Observation {
-                path: path.clone(),
-                kind: AccessKind::List,
-                follow: false,
-                left_out,
-            };
+            let observation =
+                Observation { path: path.clone(), kind: AccessKind::List, follow: false, left_out };
             Observer::new(&declarations).state(&observation)
         };
         let empty = listing(&[]);
@@ -509,12 +419,7 @@ mod tests {
                 left_out: vec![],
             }],
         };
-        let states = |byte, mode| {
-            [InputState::File {
-                digest: Digest([byte; 32]),
-                mode,
-            }]
-        };
+        let states = |byte, mode| [InputState::File { digest: Digest([byte; 32]), mode }];
         let all = [
             Fingerprint::new(key(0), set("/a", false).digest(), &states(0, None)),
             Fingerprint::new(key(1), set("/a", false).digest(), &states(0, None)),

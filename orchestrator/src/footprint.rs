@@ -217,17 +217,14 @@ fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
     }
     match trace.network.first() {
         Some((process, address)) if !policy.allow_network => {
-            return Err(Uncacheable::Network {
-                address: address.clone(),
-                process: actor(trace, *process),
-            });
+            return Err(Uncacheable::Network { address: address.clone(), process: actor(trace, *process) });
         }
         _ => {}
     }
     match trace.stdin_readers.first() {
-        Some(process) if task.stdin == StdinKey::Stream => Err(Uncacheable::StdinRead {
-            process: actor(trace, *process),
-        }),
+        Some(process) if task.stdin == StdinKey::Stream => {
+            Err(Uncacheable::StdinRead { process: actor(trace, *process) })
+        }
         _ => Ok(()),
     }
 }
@@ -309,10 +306,7 @@ impl Judge<'_> {
             return Ok(());
         }
         if let Some(link) = self.lost_links.on_the_way(named, access, &mut self.places) {
-            return Err(Uncacheable::ReadThenChanged {
-                path: link.into(),
-                process: self.actor(process),
-            });
+            return Err(Uncacheable::ReadThenChanged { path: link.into(), process: self.actor(process) });
         }
         let entry = self.places.entry(named);
         let follow = access.follow && entry.is(FileType::Symlink);
@@ -352,22 +346,12 @@ impl Judge<'_> {
             return Ok(());
         }
         // A link that the run made is not there for a run to come: what it leads to is named by its place.
-        let made = |link: &Vec<u8>| {
-            self.changes
-                .get(link)
-                .is_some_and(|change| change.fate() != Fate::Unchanged)
-        };
-        let (path, follow) = if place.links.iter().any(made) {
-            (&place.path[..], false)
-        } else {
-            (named, follow)
-        };
-        let mut observation = Observation {
-            path: path.into(),
-            kind: access.kind,
-            follow,
-            left_out: Vec::new(),
-        };
+        let made =
+            |link: &Vec<u8>| self.changes.get(link).is_some_and(|change| change.fate() != Fate::Unchanged);
+        let (path, follow) =
+            if place.links.iter().any(made) { (&place.path[..], false) } else { (named, follow) };
+        let mut observation =
+            Observation { path: path.into(), kind: access.kind, follow, left_out: Vec::new() };
         if let (AccessKind::List, Some(names)) = (access.kind, self.changes.names_in(&place.path)) {
             observation.left_out = names.iter().map(|name| name[..].into()).collect();
         }
@@ -389,16 +373,10 @@ impl Judge<'_> {
             (_, InputState::Absent) if self.changes.made_above(&place.path) => return Ok(()),
             (_, InputState::Absent) => return Err(self.meanwhile(&place.path, process)),
             (AccessKind::Read | AccessKind::Exec, InputState::Other) if !is_device_folder(&place.path) => {
-                return Err(Uncacheable::SpecialFile {
-                    path: path.into(),
-                    process: self.actor(process),
-                });
+                return Err(Uncacheable::SpecialFile { path: path.into(), process: self.actor(process) });
             }
             (AccessKind::Read | AccessKind::Exec, InputState::Unreadable { .. }) => {
-                return Err(Uncacheable::Unreadable {
-                    path: path.into(),
-                    process: self.actor(process),
-                });
+                return Err(Uncacheable::Unreadable { path: path.into(), process: self.actor(process) });
             }
             _ => {}
         }
@@ -447,11 +425,7 @@ impl Judge<'_> {
             }
             _ if !earlier => Ok(Aim::Skip),
             (_, Before::Directory(_)) if access.kind == AccessKind::List => {
-                Ok(if place.is(FileType::Directory) {
-                    Aim::Plain
-                } else {
-                    Aim::EmptyListing
-                })
+                Ok(if place.is(FileType::Directory) { Aim::Plain } else { Aim::EmptyListing })
             }
             _ => match access.kind {
                 AccessKind::Read | AccessKind::Exec | AccessKind::List if !change.ignored => {
@@ -468,10 +442,7 @@ impl Judge<'_> {
     fn links(&mut self, place: &Place, process: ProcessId) -> Result<(), Uncacheable> {
         for link in &place.links {
             let unobserved = is_unobserved(link) || self.declarations.ignore_input(link);
-            let own = self
-                .changes
-                .get(link)
-                .is_some_and(|change| change.fate() != Fate::Unchanged);
+            let own = self.changes.get(link).is_some_and(|change| change.fate() != Fate::Unchanged);
             if unobserved || own {
                 continue;
             }
@@ -506,15 +477,12 @@ impl Judge<'_> {
         let changed = match state {
             InputState::File { .. } | InputState::Unreadable { .. } | InputState::Symlink { .. } => match aim
             {
-                Aim::ModeBefore(_) => self
-                    .now(&place.path)
-                    .is_none_or(|now| now.mtime_ns >= self.facts.started),
+                Aim::ModeBefore(_) => {
+                    self.now(&place.path).is_none_or(|now| now.mtime_ns >= self.facts.started)
+                }
                 // What the run changed itself is taken as it is only where it is declared not to matter.
                 Aim::Plain
-                    if self
-                        .changes
-                        .get(&place.path)
-                        .is_some_and(|change| change.fate() == Fate::Made) =>
+                    if self.changes.get(&place.path).is_some_and(|change| change.fate() == Fate::Made) =>
                 {
                     false
                 }
@@ -529,11 +497,7 @@ impl Judge<'_> {
             }
             _ => false,
         };
-        if changed {
-            Err(self.meanwhile(&place.path, process))
-        } else {
-            Ok(())
-        }
+        if changed { Err(self.meanwhile(&place.path, process)) } else { Ok(()) }
     }
 
     /// Makes sure that the names in a directory that the run did not make were there before it.
@@ -564,22 +528,15 @@ impl Judge<'_> {
 
     /// Whether what stands at a place, itself, was changed since the run began, or is gone.
     fn is_new(&self, place: &[u8]) -> bool {
-        self.now(place)
-            .is_none_or(|now| now.ctime_ns >= self.facts.started)
+        self.now(place).is_none_or(|now| now.ctime_ns >= self.facts.started)
     }
 
     fn meanwhile(&self, path: &[u8], process: ProcessId) -> Uncacheable {
-        Uncacheable::ChangedMeanwhile {
-            path: path.into(),
-            process: self.actor(process),
-        }
+        Uncacheable::ChangedMeanwhile { path: path.into(), process: self.actor(process) }
     }
 
     fn read_then_changed(&self, path: &[u8], process: ProcessId) -> Uncacheable {
-        Uncacheable::ReadThenChanged {
-            path: path.into(),
-            process: self.actor(process),
-        }
+        Uncacheable::ReadThenChanged { path: path.into(), process: self.actor(process) }
     }
 
     fn outputs(&mut self, task: &Task) -> Result<Outputs, Uncacheable> {
@@ -599,17 +556,10 @@ impl Judge<'_> {
             };
             if !bytes::is_within(path, &root) {
                 let process = actor(self.facts.trace, change.process);
-                return Err(Uncacheable::OutputOutsideRoot {
-                    path: path[..].into(),
-                    process,
-                });
+                return Err(Uncacheable::OutputOutsideRoot { path: path[..].into(), process });
             }
             let above = bytes::parent(path).unwrap_or(b"/");
-            let made = |place: &[u8]| {
-                self.changes
-                    .get(place)
-                    .is_some_and(|above| above.fate() == Fate::Made)
-            };
+            let made = |place: &[u8]| self.changes.get(place).is_some_and(|above| above.fate() == Fate::Made);
             if change.before == Before::Absent && !made(above) {
                 folders.push((above.to_vec(), AccessKind::Stat, change.process));
             }
@@ -639,12 +589,7 @@ impl Judge<'_> {
 
     /// Observes a folder that an output could not have been put into, or removed, had it not been there.
     fn folder(&mut self, path: &[u8], kind: AccessKind, process: ProcessId) {
-        let mut observation = Observation {
-            path: path.into(),
-            kind,
-            follow: false,
-            left_out: Vec::new(),
-        };
+        let mut observation = Observation { path: path.into(), kind, follow: false, left_out: Vec::new() };
         let mut state = match kind {
             AccessKind::List => {
                 let names = self.changes.names_in(path).unwrap_or_default();
@@ -653,10 +598,7 @@ impl Judge<'_> {
             }
             _ => self.observer.state(&observation),
         };
-        let before = self
-            .changes
-            .get(path)
-            .map(|change| (change.fate(), change.before));
+        let before = self.changes.get(path).map(|change| (change.fate(), change.before));
         if let (Some((Fate::Metadata, Before::Directory(bits))), InputState::Directory { mode }) =
             (before, &mut state)
         {
@@ -673,16 +615,9 @@ fn left(
     change: &Change,
     trace: &Trace,
 ) -> Result<Option<Left>, Uncacheable> {
-    let special = || Uncacheable::SpecialFile {
-        path: path.into(),
-        process: actor(trace, change.process),
-    };
+    let special = || Uncacheable::SpecialFile { path: path.into(), process: actor(trace, change.process) };
     let Some(now) = change.now else {
-        return if change.before == Before::Other {
-            Err(special())
-        } else {
-            Ok(Some(Left::Absent))
-        };
+        return if change.before == Before::Other { Err(special()) } else { Ok(Some(Left::Absent)) };
     };
     let mode = now.mode as u16;
     if change.fate() == Fate::Metadata {
@@ -694,35 +629,23 @@ fn left(
         };
         return Ok((!same).then_some(Left::Mode(mode)));
     }
-    let gone = || Uncacheable::ChangedMeanwhile {
-        path: path.into(),
-        process: actor(trace, change.process),
-    };
+    let gone = || Uncacheable::ChangedMeanwhile { path: path.into(), process: actor(trace, change.process) };
     match now.file_type {
         FileType::Other => Err(special()),
         FileType::Directory => Ok(Some(Left::Directory { mode })),
         FileType::Symlink => {
             let target = std::fs::read_link(files::path_of(path)).map_err(|_| gone())?;
-            Ok(Some(Left::Symlink {
-                target: target.as_path().into(),
-            }))
+            Ok(Some(Left::Symlink { target: target.as_path().into() }))
         }
         FileType::File => {
             let digest =
-                observer
-                    .digest_of(&files::path_of(path), &now)
-                    .map_err(|error| match error.kind() {
-                        std::io::ErrorKind::PermissionDenied => Uncacheable::Unreadable {
-                            path: path.into(),
-                            process: actor(trace, change.process),
-                        },
-                        _ => gone(),
-                    })?;
-            Ok(Some(Left::File {
-                digest,
-                size: now.size,
-                mode,
-            }))
+                observer.digest_of(&files::path_of(path), &now).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => {
+                        Uncacheable::Unreadable { path: path.into(), process: actor(trace, change.process) }
+                    }
+                    _ => gone(),
+                })?;
+            Ok(Some(Left::File { digest, size: now.size, mode }))
         }
     }
 }

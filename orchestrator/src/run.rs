@@ -84,7 +84,8 @@ pub struct Traced {
     pub exit: Exit,
 }
 
-/// Runs a command traced, with its standard streams as given; `started` is told its process id.
+/// Runs a command traced, with its standard streams as given; `spawned` is told its process id. With `barrier`, a
+/// [`files::clock_barrier`], the content of files is taken before they are changed.
 ///
 /// # Errors
 /// It can't be started or waited for.
@@ -92,7 +93,8 @@ pub fn trace(
     task: &Task,
     capture: &Capture,
     streams: [Stdio; 3],
-    started: &mut dyn FnMut(u32),
+    barrier: Option<i128>,
+    spawned: &mut dyn FnMut(u32),
 ) -> Result<Traced, RunError> {
     let [stdin, stdout, stderr] = streams;
     let command = Command {
@@ -106,9 +108,9 @@ pub fn trace(
         capture: capture.choice,
         watch_stdin: standard_input() == StandardInput::Stream,
     };
-    let collector = Arc::new(Collector::new(now_ns()));
+    let collector = Arc::new(Collector::new(now_ns(), barrier));
     let mut tracee = Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>)?;
-    started(tracee.pid());
+    spawned(tracee.pid());
     let exit = tracee.wait()?;
     let ended = now_ns();
     let report = tracee.finish(capture.grace);
@@ -126,33 +128,35 @@ pub fn run(
     capture: &Capture,
     mode: Mode,
     passage: &Passage,
-    started: &mut dyn FnMut(u32),
+    spawned: &mut dyn FnMut(u32),
 ) -> Result<Report, RunError> {
     let began = SystemTime::now();
     let declarations = Declarations::of(task)?;
     let id = RunId::new();
     let mut trouble = None;
-    let reasons = match mode.force.then_some(Ok(Lookup::Miss(Vec::new()))).unwrap_or_else(|| store.look_up(task)) {
-        Ok(Lookup::Hit(entry)) => match replay(&entry, store, passage) {
-            Ok(()) => return Ok(hit(task, store, &entry, id, began)),
+    let reasons =
+        match mode.force.then_some(Ok(Lookup::Miss(Vec::new()))).unwrap_or_else(|| store.look_up(task)) {
+            Ok(Lookup::Hit(entry)) => match replay(&entry, store, passage) {
+                Ok(()) => return Ok(hit(task, store, &entry, id, began)),
+                Err(error) => {
+                    trouble = Some(error.to_string());
+                    vec![MissReason::Damaged]
+                }
+            },
+            Ok(Lookup::Miss(reasons)) => reasons,
             Err(error) => {
                 trouble = Some(error.to_string());
-                vec![MissReason::Damaged]
+                Vec::new()
             }
-        },
-        Ok(Lookup::Miss(reasons)) => reasons,
-        Err(error) => {
-            trouble = Some(error.to_string());
-            Vec::new()
-        }
-    };
+        };
 
     let scratch = store.path().join(format!(".clock-{id}"));
     let barrier = files::clock_barrier(&scratch);
     // It has served; that it can't be removed harms nobody.
     let _ = std::fs::remove_file(&scratch);
     let (tee, stdout, stderr) = Tee::start(output_streams_are_one(), passage)?;
-    let traced = trace(task, capture, [Stdio::inherit(), stdout, stderr], started)?;
+    let streams = [Stdio::inherit(), stdout, stderr];
+    let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), spawned)?;
     let output = tee.finish(capture.grace);
     let Traced { trace, exit } = traced;
 
@@ -180,7 +184,8 @@ pub fn run(
     let outcome = match judged {
         Ok((footprint, terminal)) => {
             (report.inputs, report.outputs) = listed(&footprint);
-            let kept = (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, exit, id)).transpose();
+            let kept =
+                (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, exit, id)).transpose();
             match kept {
                 Ok(kept) => Outcome::Miss { reasons, kept: kept.map(|kept| kept.fingerprint) },
                 Err(error) => Outcome::StoreFailed { error: error.to_string() },
@@ -221,7 +226,10 @@ fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) 
     let record = RunRecord::of(task, id, began, entry.exit(), outcome);
     let trouble = remember(store, &record, None);
     let inputs = entry.path_set().observations.iter().map(|input| (input.path.clone(), input.kind)).collect();
-    let saved = store.run(entry.run()).ok().map(|run| Duration::from_millis(run.wall_ms.saturating_sub(record.wall_ms)));
+    let saved = store
+        .run(entry.run())
+        .ok()
+        .map(|run| Duration::from_millis(run.wall_ms.saturating_sub(record.wall_ms)));
     Report {
         record,
         fingerprint: Some(entry.fingerprint()),
@@ -241,7 +249,8 @@ fn remember(store: &Store, record: &RunRecord, trace: Option<&Trace>) -> Option<
 type Listed = Vec<(Bytes, AccessKind)>;
 
 fn listed(footprint: &Footprint) -> (Listed, Listed) {
-    let inputs = footprint.inputs.path_set.observations.iter().map(|input| (input.path.clone(), input.kind)).collect();
+    let inputs =
+        footprint.inputs.path_set.observations.iter().map(|input| (input.path.clone(), input.kind)).collect();
     (inputs, footprint.outputs.changed.iter().map(listed_output).collect())
 }
 

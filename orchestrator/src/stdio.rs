@@ -138,10 +138,7 @@ impl Kept {
         }
         match self.chunks.last_mut() {
             Some(last) if last.stream == stream => last.bytes.extend_from_slice(bytes),
-            _ => self.chunks.push(OutputChunk {
-                stream,
-                bytes: bytes.to_vec(),
-            }),
+            _ => self.chunks.push(OutputChunk { stream, bytes: bytes.to_vec() }),
         }
     }
 }
@@ -157,10 +154,7 @@ mod tests {
         let seen = Seen::default();
         let passed = Arc::clone(&seen);
         let passage: Passage = Arc::new(move |stream, bytes: &[u8]| {
-            passed
-                .lock()
-                .expect("not poisoned")
-                .push((stream, bytes.to_vec()));
+            passed.lock().expect("not poisoned").push((stream, bytes.to_vec()));
             Ok(())
         });
         (passage, seen)
@@ -169,12 +163,7 @@ mod tests {
     fn run(script: &str, as_one: bool, passage: &Passage) -> (Output, Option<i32>) {
         let (tee, out, err) = Tee::start(as_one, passage).expect("pipes");
         let mut command = Command::new("sh");
-        let status = command
-            .args(["-c", script])
-            .stdout(out)
-            .stderr(err)
-            .status()
-            .expect("sh runs");
+        let status = command.args(["-c", script]).stdout(out).stderr(err).status().expect("sh runs");
         drop(command);
         (tee.finish(Duration::from_millis(300)), status.code())
     }
@@ -185,13 +174,7 @@ mod tests {
         let script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; echo $i >&2; done";
         let (output, _) = run(script, true, &passage);
         let text = "1\n1\n2\n2\n3\n3\n4\n4\n5\n5\n6\n6\n7\n7\n8\n8\n9\n9\n";
-        assert_eq!(
-            output,
-            Output::Whole(vec![OutputChunk {
-                stream: Stream::Stdout,
-                bytes: text.into()
-            }])
-        );
+        assert_eq!(output, Output::Whole(vec![OutputChunk { stream: Stream::Stdout, bytes: text.into() }]));
     }
 
     #[test]
@@ -200,9 +183,7 @@ mod tests {
         let (output, status) = run("echo out; sleep 0.05; echo err >&2; exit 3", false, &passage);
         let expected = [(Stream::Stdout, b"out\n".to_vec()), (Stream::Stderr, b"err\n".to_vec())];
         assert_eq!(*seen.lock().expect("not poisoned"), expected);
-        let chunks = expected
-            .map(|(stream, bytes)| OutputChunk { stream, bytes })
-            .to_vec();
+        let chunks = expected.map(|(stream, bytes)| OutputChunk { stream, bytes }).to_vec();
         assert_eq!((output, status), (Output::Whole(chunks), Some(3)));
     }
 

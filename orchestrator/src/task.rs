@@ -64,10 +64,7 @@ pub struct Policy {
 pub const VOLATILE: &[(&str, &str)] = &[
     ("_", "the shell's last command"),
     ("SHLVL", "depth of shells"),
-    (
-        "PWD",
-        "the working directory counts by itself, and so does another name for it",
-    ),
+    ("PWD", "the working directory counts by itself, and so does another name for it"),
     ("OLDPWD", "the shell's directory before"),
     ("COLUMNS", "size of the terminal"),
     ("LINES", "size of the terminal"),
@@ -105,11 +102,8 @@ pub const VOLATILE: &[(&str, &str)] = &[
 
 /// Variables of which some words do not count, and how those begin: how many jobs run beside this one, and by
 /// which pipe they agree on it, changes no result.
-const VOLATILE_WORDS: &[(&str, &str)] = &[
-    ("MAKEFLAGS", "--jobserver-"),
-    ("MFLAGS", "--jobserver-"),
-    ("CARGO_MAKEFLAGS", "--jobserver-"),
-];
+const VOLATILE_WORDS: &[(&str, &str)] =
+    &[("MAKEFLAGS", "--jobserver-"), ("MFLAGS", "--jobserver-"), ("CARGO_MAKEFLAGS", "--jobserver-")];
 
 /// The file name of the preload library: a tracerun inside a run finds it in `LD_PRELOAD`.
 const LIBRARY: &str = "libtracerun_preload.so";
@@ -122,12 +116,7 @@ impl Policy {
         let Some(named) = &self.env else {
             return environment;
         };
-        let seen = |name: &OsStr| {
-            named
-                .iter()
-                .chain(&self.untracked_env)
-                .any(|glob| matches(glob, name))
-        };
+        let seen = |name: &OsStr| named.iter().chain(&self.untracked_env).any(|glob| matches(glob, name));
         environment.into_iter().filter(|(name, _)| seen(name)).collect()
     }
 }
@@ -150,10 +139,7 @@ impl Task {
     /// The value of a variable in the environment that the command will see.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
-        self.environment
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value.as_os_str())
+        self.environment.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_os_str())
     }
 
     /// The key under which runs of this task are kept.
@@ -161,10 +147,7 @@ impl Task {
     pub fn action_key(&self) -> ActionKey {
         let parts = self.key_parts();
         let mut key = Framed::new("tracerun action key");
-        key.digest(self.command())
-            .number(self.umask.into())
-            .digest(parts.policy)
-            .digest(parts.place);
+        key.digest(self.command()).number(self.umask.into()).digest(parts.policy).digest(parts.place);
         match self.stdin {
             StdinKey::Empty => key.field(b"empty"),
             StdinKey::File(digest) => key.field(b"file").digest(digest),
@@ -180,9 +163,7 @@ impl Task {
     /// Digest of the command line and its directory: what a user takes for the same command.
     pub(crate) fn command(&self) -> Digest {
         let mut command = Framed::new("tracerun command");
-        command
-            .field(files::bytes_of(self.cwd.as_os_str()))
-            .number(self.argv.len() as u64);
+        command.field(files::bytes_of(self.cwd.as_os_str())).number(self.argv.len() as u64);
         for argument in &self.argv {
             command.field(files::bytes_of(argument));
         }
@@ -192,9 +173,7 @@ impl Task {
     pub(crate) fn key_parts(&self) -> KeyParts {
         let mut place = Framed::new("tracerun place");
         place.number(crate::cache::FORMAT_VERSION.into());
-        place
-            .field(std::env::consts::OS.as_bytes())
-            .field(std::env::consts::ARCH.as_bytes());
+        place.field(std::env::consts::OS.as_bytes()).field(std::env::consts::ARCH.as_bytes());
         place.field(files::bytes_of(self.root.as_os_str()));
         place.field(self.logical_cwd().map_or(b"", |name| files::bytes_of(name)));
         KeyParts {
@@ -208,9 +187,7 @@ impl Task {
 
     /// The variables that count, by name, each with a digest of its value.
     fn tracked(&self) -> Vec<(Bytes, Digest)> {
-        let Policy {
-            env, untracked_env, ..
-        } = &self.policy;
+        let Policy { env, untracked_env, .. } = &self.policy;
         let counts = |name: &OsStr| {
             let covered = |globs: &[String]| globs.iter().any(|glob| matches(glob, name));
             let volatile = || VOLATILE.iter().any(|(glob, _)| matches(glob, name));
@@ -219,10 +196,8 @@ impl Task {
         let mut variables: Vec<(Bytes, Digest)> = Vec::new();
         for (name, value) in self.environment.iter().filter(|(name, _)| counts(name)) {
             if let Some(value) = meaning(name, value) {
-                variables.push((
-                    name.as_os_str().into(),
-                    Framed::new("tracerun variable").field(&value).finish(),
-                ));
+                variables
+                    .push((name.as_os_str().into(), Framed::new("tracerun variable").field(&value).finish()));
             }
         }
         variables.sort();
@@ -251,12 +226,7 @@ impl Policy {
             trust_preload,
         } = self;
         policy.number(env.is_some().into());
-        for list in [
-            ignore_input,
-            ignore_output,
-            untracked_env,
-            env.as_ref().unwrap_or(&Vec::new()),
-        ] {
+        for list in [ignore_input, ignore_output, untracked_env, env.as_ref().unwrap_or(&Vec::new())] {
             policy.number(list.len() as u64);
             for item in list {
                 policy.field(item.as_bytes());
@@ -282,9 +252,7 @@ fn meaning(name: &OsStr, value: &OsStr) -> Option<Vec<u8>> {
         return (!others.is_empty() || value.is_empty()).then_some(others);
     }
     match VOLATILE_WORDS.iter().find(|(variable, _)| name == *variable) {
-        Some((_, start)) => Some(without(|&byte| byte == b' ', &|word| {
-            word.starts_with(start.as_bytes())
-        })),
+        Some((_, start)) => Some(without(|&byte| byte == b' ', &|word| word.starts_with(start.as_bytes()))),
         None => Some(value.to_vec()),
     }
 }
@@ -326,10 +294,7 @@ mod tests {
             argv: vec!["cc".into(), "-c".into()],
             cwd: "/p".into(),
             root: "/p".into(),
-            environment: environment
-                .iter()
-                .map(|&(name, value)| (name.into(), value.into()))
-                .collect(),
+            environment: environment.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
             umask: 0o22,
             stdin: StdinKey::Empty,
             policy: Policy::default(),
@@ -396,18 +361,8 @@ mod tests {
             untracked_env: vec!["CI_*".into()],
             ..Policy::default()
         };
-        let all = task(&[
-            ("PATH", "/bin"),
-            ("HOME", "/h"),
-            ("CI_JOB", "7"),
-            ("COLUMNS", "80"),
-        ])
-        .environment;
-        let seen: Vec<_> = policy
-            .narrow(all.clone())
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let all = task(&[("PATH", "/bin"), ("HOME", "/h"), ("CI_JOB", "7"), ("COLUMNS", "80")]).environment;
+        let seen: Vec<_> = policy.narrow(all.clone()).into_iter().map(|(name, _)| name).collect();
         assert_eq!(seen, ["PATH", "CI_JOB"]);
         assert_eq!(Policy::default().narrow(all.clone()), all);
     }
@@ -420,27 +375,16 @@ mod tests {
             of("MAKEFLAGS", " -j2 --jobserver-auth=fifo:/tmp/GMfifo2")
         );
         assert_ne!(of("MAKEFLAGS", " -j2"), of("MAKEFLAGS", " -j2 -k"));
-        assert_eq!(
-            of("LD_PRELOAD", "/c/lib/1/$LIB/libtracerun_preload.so"),
-            task(&[]).action_key()
-        );
-        assert_eq!(
-            of("LD_PRELOAD", "/own.so:/c/libtracerun_preload.so"),
-            of("LD_PRELOAD", "/own.so")
-        );
+        assert_eq!(of("LD_PRELOAD", "/c/lib/1/$LIB/libtracerun_preload.so"), task(&[]).action_key());
+        assert_eq!(of("LD_PRELOAD", "/own.so:/c/libtracerun_preload.so"), of("LD_PRELOAD", "/own.so"));
         assert_ne!(of("LD_PRELOAD", "/own.so"), task(&[]).action_key());
     }
 
     #[test]
     fn globs_of_variables_know_stars_and_question_marks() {
-        for (glob, name) in [
-            ("A", "A"),
-            ("A*", "A"),
-            ("*", ""),
-            ("A*C*E", "ABCDCE"),
-            ("?_*", "X_Y"),
-            ("*AB", "AAB"),
-        ] {
+        for (glob, name) in
+            [("A", "A"), ("A*", "A"), ("*", ""), ("A*C*E", "ABCDCE"), ("?_*", "X_Y"), ("*AB", "AAB")]
+        {
             assert!(matches(glob, OsStr::new(name)), "{glob} {name}");
         }
         for (glob, name) in [("A", "AB"), ("A?", "A"), ("A*C", "ABCD"), ("", "A"), ("_", "A_")] {
@@ -461,10 +405,6 @@ mod tests {
             task.action_key()
         };
         assert_ne!(key(&real), key(&link));
-        assert_eq!(
-            key(&real),
-            key(folder.path()),
-            "a PWD that is another directory says nothing"
-        );
+        assert_eq!(key(&real), key(folder.path()), "a PWD that is another directory says nothing");
     }
 }

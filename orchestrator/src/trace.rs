@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use shm_protocol::access::{AccessKind, Before, Gap};
 use shm_protocol::record::Exit;
 
+use crate::fingerprint::Digest;
 use crate::wire;
 
 pub use collector::Collector;
@@ -19,6 +20,8 @@ pub struct Trace {
     pub paths: Vec<Vec<u8>>,
     /// The accesses: one for each (process, path, kind), in order of `first_ns`.
     pub accesses: Vec<PathAccess>,
+    /// The content before the run of regular files that it changed or removed, where it could be had.
+    pub old_contents: Vec<(PathId, Digest)>,
     /// What may have gone unseen, each with the process it happened in (0 when none) and a detail, such as what
     /// the system said; empty when the trace is complete.
     pub gaps: Vec<TraceGap>,
@@ -128,11 +131,7 @@ impl Changes {
             (mine, theirs) => mine.or(theirs),
         };
         Self {
-            before: if other.first_ns() < self.first_ns() {
-                other.before
-            } else {
-                self.before
-            },
+            before: if other.first_ns() < self.first_ns() { other.before } else { self.before },
             replaced_ns: first(self.replaced_ns, other.replaced_ns),
             modified_ns: first(self.modified_ns, other.modified_ns),
             metadata_ns: first(self.metadata_ns, other.metadata_ns),
@@ -142,11 +141,7 @@ impl Changes {
     /// The time of the first change of any kind.
     #[must_use]
     pub fn first_ns(&self) -> u64 {
-        [self.replaced_ns, self.modified_ns, self.metadata_ns]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(u64::MAX)
+        [self.replaced_ns, self.modified_ns, self.metadata_ns].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 }
 

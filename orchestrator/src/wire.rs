@@ -35,9 +35,7 @@ macro_rules! by_wire_value {
 
 by_wire_value!(kind, AccessKind, u8, |kind| kind as u8, AccessKind::from_wire);
 by_wire_value!(gap, Gap, u8, |gap| gap as u8, Gap::from_wire);
-by_wire_value!(before, Before, (u8, u16), Before::to_wire, |(tag, mode)| {
-    Before::from_wire(tag, mode)
-});
+by_wire_value!(before, Before, (u8, u16), Before::to_wire, |(tag, mode)| { Before::from_wire(tag, mode) });
 by_wire_value!(
     exit,
     Exit,
@@ -46,9 +44,5 @@ by_wire_value!(
         Exit::Code(code) => (false, code),
         Exit::Signal(signal) => (true, signal),
     },
-    |(killed, number)| Some(if killed {
-        Exit::Signal(number)
-    } else {
-        Exit::Code(number)
-    })
+    |(killed, number)| Some(if killed { Exit::Signal(number) } else { Exit::Code(number) })
 );

@@ -26,11 +26,7 @@ impl Sink for Print {
                 String::from_utf8_lossy(&access.path.pieces().concat())
             ),
             Event::Exec(image) => {
-                eprintln!(
-                    "{} exec {}",
-                    record.pid,
-                    String::from_utf8_lossy(image.argv).replace('\0', " ")
-                );
+                eprintln!("{} exec {}", record.pid, String::from_utf8_lossy(image.argv).replace('\0', " "));
             }
             other => eprintln!("{} {other:?}", record.pid),
         }
@@ -38,10 +34,7 @@ impl Sink for Print {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    QUIET.store(
-        std::env::var_os("QUIET").is_some(),
-        std::sync::atomic::Ordering::Relaxed,
-    );
+    QUIET.store(std::env::var_os("QUIET").is_some(), std::sync::atomic::Ordering::Relaxed);
     let command = Command {
         argv: std::env::args_os().skip(1).collect(),
         environment: std::env::vars_os().collect(),

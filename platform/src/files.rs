@@ -118,8 +118,5 @@ pub fn clock_barrier(scratch: &Path) -> io::Result<i128> {
 /// # Errors
 /// As `utimensat`.
 pub fn set_modified(path: &Path, time: SystemTime) -> io::Result<()> {
-    std::fs::File::options()
-        .write(true)
-        .open(path)?
-        .set_modified(time)
+    std::fs::File::options().write(true).open(path)?.set_modified(time)
 }

@@ -17,6 +17,12 @@ use crate::os;
 pub trait Sink: Send + Sync {
     /// One record.
     fn record(&self, record: &Record<'_>);
+
+    /// A call is held that will change or remove the regular file at the absolute `path`, or what a symbolic link
+    /// there leads to if `follow`: this is the time to take its content. The process waits.
+    fn before_change(&self, path: &[u8], follow: bool) {
+        let _ = (path, follow);
+    }
 }
 
 /// How the process tree is to be watched.

@@ -13,10 +13,7 @@ pub(crate) mod tracing {
 
     impl Tracee {
         pub(crate) fn spawn(_: Command, _: Arc<dyn Sink>) -> Result<Self, SpawnError> {
-            Err(SpawnError::Tracing {
-                what: "tracing a command",
-                source: super::unsupported(),
-            })
+            Err(SpawnError::Tracing { what: "tracing a command", source: super::unsupported() })
         }
 
         pub(crate) fn pid(&self) -> u32 {
@@ -129,8 +126,5 @@ pub(crate) mod files {
 }
 
 fn unsupported() -> std::io::Error {
-    std::io::Error::new(
-        std::io::ErrorKind::Unsupported,
-        "not supported on this system yet, only on Linux",
-    )
+    std::io::Error::new(std::io::ErrorKind::Unsupported, "not supported on this system yet, only on Linux")
 }

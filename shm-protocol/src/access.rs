@@ -24,15 +24,8 @@ pub enum AccessKind {
 
 impl AccessKind {
     /// Every kind, in the order of the contract's table.
-    pub const ALL: [Self; 7] = [
-        Self::Read,
-        Self::Exec,
-        Self::Stat,
-        Self::Missing,
-        Self::List,
-        Self::Write,
-        Self::Delete,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Exec, Self::Stat, Self::Missing, Self::List, Self::Write, Self::Delete];
 
     /// The name used in every output.
     #[must_use]

@@ -20,11 +20,7 @@ impl<'a> Joined<'a> {
     /// `name` seen from `directory`, which must be absolute.
     #[must_use]
     pub fn new(directory: &'a [u8], name: &'a [u8]) -> Self {
-        if name.first() == Some(&b'/') {
-            Self::absolute(name)
-        } else {
-            Self { directory, name }
-        }
+        if name.first() == Some(&b'/') { Self::absolute(name) } else { Self { directory, name } }
     }
 
     /// The pieces whose concatenation is the path.
@@ -54,10 +50,7 @@ impl<'a> Joined<'a> {
 
 impl PartialEq for Joined<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.pieces()
-            .into_iter()
-            .flatten()
-            .eq(other.pieces().into_iter().flatten())
+        self.pieces().into_iter().flatten().eq(other.pieces().into_iter().flatten())
     }
 }
 
@@ -89,9 +82,7 @@ pub enum Step<'a> {
 pub fn is_normal(path: &[u8]) -> bool {
     path == b"/"
         || path.first() == Some(&b'/')
-            && path[1..]
-                .split(|&byte| byte == b'/')
-                .all(|component| !matches!(component, b"" | b"." | b".."))
+            && path[1..].split(|&byte| byte == b'/').all(|component| !matches!(component, b"" | b"." | b".."))
 }
 
 #[cfg(test)]

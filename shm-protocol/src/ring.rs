@@ -175,21 +175,14 @@ impl<'m> Ring<'m> {
         chunk_words: usize,
     ) -> Result<Self, BadRing> {
         let body = words.len().checked_sub(HEADER_WORDS).ok_or(BadRing::Size)?;
-        let chunks = body
-            .checked_div(chunk_words)
-            .ok_or(BadRing::Size)?
-            .min(MAX_CHUNKS);
+        let chunks = body.checked_div(chunk_words).ok_or(BadRing::Size)?.min(MAX_CHUNKS);
         let ring = Self::with_geometry(words, chunks, chunk_words)?;
-        ring.at(GEOMETRY_AT)
-            .store((chunk_words as u64) << 32 | chunks as u64, Ordering::Relaxed);
+        ring.at(GEOMETRY_AT).store((chunk_words as u64) << 32 | chunks as u64, Ordering::Relaxed);
         ring.at(READER_AT).store(u64::from(reader), Ordering::Relaxed);
         ring.at(VERSION_AT).store(VERSION, Ordering::Relaxed);
         for (index, free) in ring.free().iter().enumerate() {
             let here = chunks.saturating_sub(index * 64).min(64);
-            free.store(
-                u64::MAX.checked_shr(64 - here as u32).unwrap_or(0),
-                Ordering::Relaxed,
-            );
+            free.store(u64::MAX.checked_shr(64 - here as u32).unwrap_or(0), Ordering::Relaxed);
         }
         ring.at(MAGIC_AT).store(MAGIC, Ordering::Release);
         Ok(ring)
@@ -218,12 +211,7 @@ impl<'m> Ring<'m> {
         }
         let end = HEADER_WORDS.wrapping_add(chunks.wrapping_mul(chunk_words));
         let body = words.get(HEADER_WORDS..end).ok_or(BadRing::Size)?;
-        Ok(Self {
-            header,
-            body,
-            chunks,
-            chunk_words,
-        })
+        Ok(Self { header, body, chunks, chunk_words })
     }
 
     /// Process id of the reader.
@@ -300,8 +288,6 @@ impl<'m> Ring<'m> {
         if index >= self.chunks {
             return None;
         }
-        self.body
-            .get(index.wrapping_mul(self.chunk_words)..)?
-            .get(..self.chunk_words)
+        self.body.get(index.wrapping_mul(self.chunk_words)..)?.get(..self.chunk_words)
     }
 }

@@ -52,26 +52,15 @@ mod tests {
     fn a_session_reads_back_what_was_written() {
         for cookie in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
             let value = [&Session::head(cookie)[..], b"/proc/1/fd/3"].concat();
-            assert_eq!(
-                Session::parse(&value),
-                Some(Session {
-                    cookie,
-                    ring: b"/proc/1/fd/3"
-                })
-            );
+            assert_eq!(Session::parse(&value), Some(Session { cookie, ring: b"/proc/1/fd/3" }));
         }
     }
 
     #[test]
     fn anything_else_is_no_session() {
-        for value in [
-            "",
-            "0",
-            "0000000000000000",
-            "0000000000000000:",
-            "000000000000000g:/a",
-            "0000000000000000:a",
-        ] {
+        for value in
+            ["", "0", "0000000000000000", "0000000000000000:", "000000000000000g:/a", "0000000000000000:a"]
+        {
             assert_eq!(Session::parse(value.as_bytes()), None, "{value}");
         }
     }

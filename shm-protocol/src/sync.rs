@@ -17,10 +17,7 @@ pub type FutexWord = AtomicU64;
 /// The half of `word` that holds its low 32 bits, as the address the operating system waits on.
 #[cfg(not(loom))]
 pub(crate) fn futex_word(word: &AtomicU64) -> &FutexWord {
-    let low = word
-        .as_ptr()
-        .cast::<FutexWord>()
-        .wrapping_add(usize::from(cfg!(target_endian = "big")));
+    let low = word.as_ptr().cast::<FutexWord>().wrapping_add(usize::from(cfg!(target_endian = "big")));
     // SAFETY: `low` points to one of the two aligned 32-bit halves of a live `AtomicU64`, which is borrowed for as
     // long as the result; both types allow shared mutation, and the ring itself only uses the whole word.
     unsafe { &*low }

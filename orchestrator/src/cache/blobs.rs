@@ -30,18 +30,14 @@ impl Store {
         let path = self.blob_path(digest);
         self.place(&path, |temporary| {
             let mut from = File::open(source).map_err(|source_error| match source_error.kind() {
-                ErrorKind::NotFound => StoreError::Changed {
-                    path: source.display().to_string(),
-                },
+                ErrorKind::NotFound => StoreError::Changed { path: source.display().to_string() },
                 _ => StoreError::io(source, "read it")(source_error),
             })?;
             let mut to = File::create_new(temporary).map_err(StoreError::io(&path, "write it"))?;
             if copy(&mut from, &mut to).map_err(StoreError::io(&path, "write it"))? == (digest, size) {
                 Ok(())
             } else {
-                Err(StoreError::Changed {
-                    path: source.display().to_string(),
-                })
+                Err(StoreError::Changed { path: source.display().to_string() })
             }
         })
     }
@@ -51,25 +47,18 @@ impl Store {
         let path = self.blob_path(digest);
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() && metadata.len() == size => Ok(()),
-            _ => Err(StoreError::Blob {
-                path: path.display().to_string(),
-            }),
+            _ => Err(StoreError::Blob { path: path.display().to_string() }),
         }
     }
 
     /// Writes a content to a new file at `target`.
     pub(crate) fn copy_blob(&self, digest: Digest, size: u64, target: &Path) -> Result<(), StoreError> {
         let path = self.blob_path(digest);
-        let mut from = File::open(&path).map_err(|_| StoreError::Blob {
-            path: path.display().to_string(),
-        })?;
+        let mut from =
+            File::open(&path).map_err(|_| StoreError::Blob { path: path.display().to_string() })?;
         let mut to = File::create_new(target).map_err(StoreError::io(target, "write it"))?;
         let copied = copy(&mut from, &mut to).map_err(StoreError::io(target, "write it"))?;
-        if copied == (digest, size) {
-            Ok(())
-        } else {
-            Err(self.damaged(&path))
-        }
+        if copied == (digest, size) { Ok(()) } else { Err(self.damaged(&path)) }
     }
 
     /// A content as bytes.
@@ -78,9 +67,7 @@ impl Store {
         match fs::read(&path) {
             Ok(bytes) if Digest::of(&bytes) == digest => Ok(bytes),
             Ok(_) => Err(self.damaged(&path)),
-            Err(_) => Err(StoreError::Blob {
-                path: path.display().to_string(),
-            }),
+            Err(_) => Err(StoreError::Blob { path: path.display().to_string() }),
         }
     }
 
@@ -88,9 +75,7 @@ impl Store {
     fn damaged(&self, path: &Path) -> StoreError {
         // If it can't be removed, it will be found damaged again.
         let _ = fs::remove_file(path);
-        StoreError::Blob {
-            path: path.display().to_string(),
-        }
+        StoreError::Blob { path: path.display().to_string() }
     }
 }
 
@@ -135,14 +120,8 @@ mod tests {
         fs::write(store.blob_path(digest), "CONTENT").unwrap();
         store.has_blob(digest, 7).unwrap();
         let again = folder.path().join("again");
-        assert!(matches!(
-            store.copy_blob(digest, 7, &again),
-            Err(StoreError::Blob { .. })
-        ));
-        assert!(
-            matches!(store.has_blob(digest, 7), Err(StoreError::Blob { .. })),
-            "it was removed"
-        );
+        assert!(matches!(store.copy_blob(digest, 7, &again), Err(StoreError::Blob { .. })));
+        assert!(matches!(store.has_blob(digest, 7), Err(StoreError::Blob { .. })), "it was removed");
         assert_eq!(store.keep_bytes(b"content").unwrap(), digest);
         assert_eq!(store.read_blob(digest).unwrap(), b"content");
     }
@@ -154,14 +133,9 @@ mod tests {
         let source = folder.path().join("source");
         fs::write(&source, "changed").unwrap();
         let seen = Digest::of(b"content");
-        assert!(matches!(
-            store.keep_file(&source, seen, 7),
-            Err(StoreError::Changed { .. })
-        ));
+        assert!(matches!(store.keep_file(&source, seen, 7), Err(StoreError::Changed { .. })));
         assert!(matches!(store.has_blob(seen, 7), Err(StoreError::Blob { .. })));
-        let left: Vec<_> = fs::read_dir(store.blob_path(seen).parent().unwrap())
-            .unwrap()
-            .collect();
+        let left: Vec<_> = fs::read_dir(store.blob_path(seen).parent().unwrap()).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }

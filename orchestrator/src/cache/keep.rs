@@ -118,12 +118,7 @@ impl Store {
             }
         }
         let whole: Vec<u8> = terminal.iter().flat_map(|chunk| &chunk.bytes).copied().collect();
-        let Inputs {
-            path_set,
-            states,
-            readers,
-            actors,
-        } = &footprint.inputs;
+        let Inputs { path_set, states, readers, actors } = &footprint.inputs;
         let (action_key, set) = (task.action_key(), path_set.digest());
         let fingerprint = Fingerprint::new(action_key, set, states);
         let result = ResultRecord {
@@ -131,15 +126,8 @@ impl Store {
             path_set: set,
             exit,
             outputs: footprint.outputs.changed.clone(),
-            terminal: if whole.is_empty() {
-                None
-            } else {
-                Some(self.keep_bytes(&whole)?)
-            },
-            chunks: terminal
-                .iter()
-                .map(|chunk| (chunk.stream, chunk.bytes.len() as u64))
-                .collect(),
+            terminal: if whole.is_empty() { None } else { Some(self.keep_bytes(&whole)?) },
+            chunks: terminal.iter().map(|chunk| (chunk.stream, chunk.bytes.len() as u64)).collect(),
             states: states.clone(),
             readers: readers.clone(),
             actors: actors.clone(),
@@ -150,10 +138,7 @@ impl Store {
         }
         self.add_to_key(action_key, set, fingerprint)?;
         self.write_record(&task.command().to_string(), &task.key_parts())?;
-        Ok(Kept {
-            action_key,
-            fingerprint,
-        })
+        Ok(Kept { action_key, fingerprint })
     }
 
     /// Puts a path set in front. Another process may do so at the same time: one of the two is lost, which
@@ -164,11 +149,8 @@ impl Store {
             Found::Whole(record) => record,
             Found::Missing | Found::Damaged => KeyRecord::default(),
         };
-        let known = record
-            .sets
-            .iter()
-            .position(|known| known.set == set)
-            .map(|index| record.sets.remove(index));
+        let known =
+            record.sets.iter().position(|known| known.set == set).map(|index| record.sets.remove(index));
         let mut results = known.map_or_else(Vec::new, |known| known.results);
         results.retain(|known| *known != fingerprint);
         results.insert(0, fingerprint);

@@ -109,15 +109,13 @@ impl Difference {
             (Refused | Unreadable { .. }, _) | (_, Refused | Unreadable { .. }) => Self::Access,
             (File { digest, .. }, File { digest: other, .. }) if digest != other => Self::Content,
             (File { mode: before, .. }, File { mode: now, .. })
-            | (Directory { mode: before }, Directory { mode: now }) => Self::Mode {
-                before: before.unwrap_or_default(),
-                now: now.unwrap_or_default(),
-            },
+            | (Directory { mode: before }, Directory { mode: now }) => {
+                Self::Mode { before: before.unwrap_or_default(), now: now.unwrap_or_default() }
+            }
             (Listing(_), Listing(_)) => Self::Content,
-            (Symlink { target: before }, Symlink { target: now }) => Self::Target {
-                before: before.clone(),
-                now: now.clone(),
-            },
+            (Symlink { target: before }, Symlink { target: now }) => {
+                Self::Target { before: before.clone(), now: now.clone() }
+            }
             _ => Self::Type,
         }
     }
@@ -176,19 +174,13 @@ impl Entry {
     /// # Errors
     /// The store no longer holds it: the command is to be run instead.
     pub fn terminal(&self, store: &Store) -> Result<Vec<OutputChunk>, RestoreError> {
-        let whole = self
-            .result
-            .terminal
-            .map_or_else(|| Ok(Vec::new()), |digest| store.read_blob(digest))?;
+        let whole = self.result.terminal.map_or_else(|| Ok(Vec::new()), |digest| store.read_blob(digest))?;
         let mut rest = &whole[..];
         let mut chunks = Vec::new();
         for &(stream, length) in &self.result.chunks {
             let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
             let (bytes, after) = rest.split_at(length);
-            chunks.push(OutputChunk {
-                stream,
-                bytes: bytes.to_vec(),
-            });
+            chunks.push(OutputChunk { stream, bytes: bytes.to_vec() });
             rest = after;
         }
         Ok(chunks)
@@ -237,13 +229,7 @@ impl Store {
             if let Some(result) = self.result(fingerprint, known.set)? {
                 match self.outputs_in_place(&result, &record, &mut observer)? {
                     Ok(right) => {
-                        let entry = Entry {
-                            action_key: key,
-                            fingerprint,
-                            path_set,
-                            result,
-                            right,
-                        };
+                        let entry = Entry { action_key: key, fingerprint, path_set, result, right };
                         return Ok(Lookup::Hit(Box::new(entry)));
                     }
                     Err(reasons) => outputs.extend(reasons),
@@ -270,9 +256,7 @@ impl Store {
     }
 
     fn result(&self, fingerprint: Fingerprint, set: Digest) -> Result<Option<ResultRecord>, StoreError> {
-        let result = self
-            .read_record::<ResultRecord>(&fingerprint.0.to_string())?
-            .whole();
+        let result = self.read_record::<ResultRecord>(&fingerprint.0.to_string())?.whole();
         Ok(result.filter(|result| result.path_set == set))
     }
 
@@ -308,26 +292,15 @@ impl Store {
             }
         }
         unknown.retain(|output| {
-            let left: Vec<&Left> = others
-                .iter()
-                .filter(|(path, _)| *path == output.path)
-                .map(|(_, left)| left)
-                .collect();
+            let left: Vec<&Left> =
+                others.iter().filter(|(path, _)| *path == output.path).map(|(_, left)| left).collect();
             let sizes: Vec<u64> = left.iter().filter_map(|left| left.size()).collect();
             let standing = Standing::at(&output.path, observer, &sizes);
             !(output.left.is_whole() && left.iter().any(|left| left.is(&standing)))
         });
-        let reasons: Vec<MissReason> = unknown
-            .into_iter()
-            .map(|output| MissReason::Output {
-                path: output.path.clone(),
-            })
-            .collect();
-        Ok(if reasons.is_empty() {
-            Ok(right)
-        } else {
-            Err(reasons)
-        })
+        let reasons: Vec<MissReason> =
+            unknown.into_iter().map(|output| MissReason::Output { path: output.path.clone() }).collect();
+        Ok(if reasons.is_empty() { Ok(right) } else { Err(reasons) })
     }
 
     /// Why the action key is not known: what it has other than that of the last kept run of the same command.
@@ -345,22 +318,13 @@ impl Store {
                 true if !last.variables.contains(&(name.clone(), *value)) => Difference::Content,
                 true => continue,
             };
-            reasons.push(MissReason::Variable {
-                name: name.clone(),
-                difference,
-            });
+            reasons.push(MissReason::Variable { name: name.clone(), difference });
         }
         for (name, _) in last.variables.iter().filter(|(name, _)| !in_parts(&now, name)) {
-            reasons.push(MissReason::Variable {
-                name: name.clone(),
-                difference: Difference::Disappeared,
-            });
+            reasons.push(MissReason::Variable { name: name.clone(), difference: Difference::Disappeared });
         }
         if last.umask != now.umask {
-            reasons.push(MissReason::Umask {
-                before: last.umask,
-                now: now.umask,
-            });
+            reasons.push(MissReason::Umask { before: last.umask, now: now.umask });
         }
         if last.stdin != now.stdin {
             reasons.push(MissReason::Stdin);
@@ -390,10 +354,7 @@ fn differences(path_set: &PathSet, kept: &ResultRecord, now: &[InputState]) -> V
             .last()
             .is_some_and(|last| matches!(last, MissReason::Input { path, .. } if *path == observation.path));
         if before != now && !named {
-            let reader = kept
-                .readers
-                .get(index)
-                .and_then(|&reader| kept.actors.get(reader as usize));
+            let reader = kept.readers.get(index).and_then(|&reader| kept.actors.get(reader as usize));
             reasons.push(MissReason::Input {
                 path: observation.path.clone(),
                 difference: Difference::between(before, now),
@@ -403,14 +364,6 @@ fn differences(path_set: &PathSet, kept: &ResultRecord, now: &[InputState]) -> V
         }
     }
     // A directory's entries change with what is in it: a file says more.
-    reasons.sort_by_key(|reason| {
-        matches!(
-            reason,
-            MissReason::Input {
-                kind: AccessKind::List,
-                ..
-            }
-        )
-    });
+    reasons.sort_by_key(|reason| matches!(reason, MissReason::Input { kind: AccessKind::List, .. }));
     reasons
 }

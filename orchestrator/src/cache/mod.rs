@@ -120,17 +120,13 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                            # This folder is a cache of tracerun. See https://bford.info/cachedir/\n";
-        let store = Self {
-            folder: folder.join(format!("v{FORMAT_VERSION}")),
-        };
+        let store = Self { folder: folder.join(format!("v{FORMAT_VERSION}")) };
         for path in [folder, &store.folder] {
             files::create_private_folder(path).map_err(StoreError::io(path, "make this cache folder"))?;
             if files::is_writable_by_others(path)
                 .map_err(StoreError::io(path, "look at this cache folder"))?
             {
-                return Err(StoreError::Shared {
-                    path: path.display().to_string(),
-                });
+                return Err(StoreError::Shared { path: path.display().to_string() });
             }
         }
         let tag = store.folder.join("CACHEDIR.TAG");
@@ -199,11 +195,7 @@ impl Store {
         self.place(path, |temporary| {
             let mut file = fs::File::create_new(temporary).map_err(failed())?;
             file.write_all(content).map_err(failed())?;
-            if durable {
-                file.sync_all().map_err(failed())
-            } else {
-                Ok(())
-            }
+            if durable { file.sync_all().map_err(failed()) } else { Ok(()) }
         })
     }
 
@@ -231,12 +223,9 @@ impl Store {
 /// A name that no other process and no other call gives.
 pub(crate) fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut name = Framed::new("tracerun unique");
-    name.field(&since.as_nanos().to_le_bytes())
-        .number(std::process::id().into());
+    name.field(&since.as_nanos().to_le_bytes()).number(std::process::id().into());
     // Containers that share a store may give the same process id at the same time; where the program and its
     // stack lie differs even then.
     name.number(&raw const name as u64)

@@ -77,10 +77,8 @@ fn encode<R: Record>(record: &R, path: &Path) -> Result<Vec<u8>, StoreError> {
     header[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
     header[6] = R::KIND;
     let encoded = postcard::to_extend(record, header.to_vec());
-    let mut bytes = encoded.map_err(|source| StoreError::Encode {
-        path: path.display().to_string(),
-        source,
-    })?;
+    let mut bytes =
+        encoded.map_err(|source| StoreError::Encode { path: path.display().to_string(), source })?;
     let digest = Digest::of(&bytes[HEADER..]);
     bytes[7..HEADER].copy_from_slice(&digest.0);
     Ok(bytes)
@@ -96,10 +94,7 @@ fn decode<R: Record>(bytes: &[u8], path: &Path) -> Result<Option<R>, StoreError>
     }
     let found = u16::from_le_bytes([header[4], header[5]]);
     if found != FORMAT_VERSION {
-        return Err(StoreError::Version {
-            path: path.display().to_string(),
-            found,
-        });
+        return Err(StoreError::Version { path: path.display().to_string(), found });
     }
     if header[6] != R::KIND || header[7..] != Digest::of(body).0 {
         return Ok(None);
@@ -139,15 +134,9 @@ mod tests {
     fn a_record_comes_back_as_its_own_kind_only() {
         let (_folder, store) = store();
         store.write_record("a", &Note("x".into())).unwrap();
-        assert_eq!(
-            store.read_record::<Note>("a").unwrap().whole(),
-            Some(Note("x".into()))
-        );
+        assert_eq!(store.read_record::<Note>("a").unwrap().whole(), Some(Note("x".into())));
         assert!(matches!(store.read_record::<Note>("b").unwrap(), Found::Missing));
-        assert!(matches!(
-            store.read_record::<OtherNote>("a").unwrap(),
-            Found::Damaged
-        ));
+        assert!(matches!(store.read_record::<OtherNote>("a").unwrap(), Found::Damaged));
     }
 
     #[test]
@@ -163,10 +152,7 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[index] ^= 1;
             fs::write(&path, &bytes).unwrap();
-            assert!(
-                matches!(store.read_record::<Note>("a").unwrap(), Found::Damaged),
-                "byte {index}"
-            );
+            assert!(matches!(store.read_record::<Note>("a").unwrap(), Found::Damaged), "byte {index}");
             assert!(!path.exists());
         }
         for length in 0..whole.len() {

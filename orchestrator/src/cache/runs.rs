@@ -110,11 +110,7 @@ impl RunRecord {
             id,
             began_ms: began.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
             wall_ms: began.elapsed().unwrap_or_default().as_millis() as u64,
-            argv: task
-                .argv
-                .iter()
-                .map(|argument| argument.as_os_str().into())
-                .collect(),
+            argv: task.argv.iter().map(|argument| argument.as_os_str().into()).collect(),
             cwd: task.cwd.as_path().into(),
             action_key: task.action_key(),
             exit,
@@ -175,11 +171,7 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn run_ids(&self) -> Result<Vec<RunId>, StoreError> {
-        Ok(self
-            .names::<RunRecord>()?
-            .iter()
-            .filter_map(|name| id_in(name))
-            .collect())
+        Ok(self.names::<RunRecord>()?.iter().filter_map(|name| id_in(name)).collect())
     }
 
     /// The remembered runs, newest first.
@@ -220,45 +212,30 @@ impl Store {
     /// # Errors
     /// There is none, or more than one.
     pub fn resolve(&self, name: &str) -> Result<RunId, RunError> {
-        let unknown = || RunError::Unknown {
-            name: name.to_owned(),
-        };
+        let unknown = || RunError::Unknown { name: name.to_owned() };
         let ids = self.run_ids()?;
         let before = match name.strip_prefix("last") {
             Some("") => Some(0),
-            Some(rest) => rest
-                .strip_prefix('~')
-                .and_then(|number| number.parse::<usize>().ok()),
+            Some(rest) => rest.strip_prefix('~').and_then(|number| number.parse::<usize>().ok()),
             None => None,
         };
         if let Some(before) = before {
             return ids.get(before).copied().ok_or_else(unknown);
         }
         let lower = name.to_ascii_lowercase();
-        let matching: Vec<RunId> = ids
-            .into_iter()
-            .filter(|id| id.to_string().starts_with(&lower))
-            .collect();
+        let matching: Vec<RunId> = ids.into_iter().filter(|id| id.to_string().starts_with(&lower)).collect();
         match matching[..] {
             [id] => Ok(id),
             [] => Err(unknown()),
             _ if name.is_empty() => Err(unknown()),
-            _ => Err(RunError::Ambiguous {
-                name: name.to_owned(),
-                count: matching.len(),
-            }),
+            _ => Err(RunError::Ambiguous { name: name.to_owned(), count: matching.len() }),
         }
     }
 
     fn found<R: Record>(&self, id: RunId) -> Result<R, RunError> {
-        let name = self
-            .names::<R>()?
-            .into_iter()
-            .find(|name| id_in(name) == Some(id));
+        let name = self.names::<R>()?.into_iter().find(|name| id_in(name) == Some(id));
         let found = name.map(|name| self.read_record::<R>(&name)).transpose()?;
-        found
-            .and_then(Found::whole)
-            .ok_or_else(|| RunError::Unknown { name: id.to_string() })
+        found.and_then(Found::whole).ok_or_else(|| RunError::Unknown { name: id.to_string() })
     }
 
     /// The names of the records of one kind, newest first.
@@ -272,11 +249,7 @@ impl Store {
         let mut names = Vec::new();
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
-            names.extend(
-                name.to_str()
-                    .filter(|name| id_in(name).is_some())
-                    .map(str::to_owned),
-            );
+            names.extend(name.to_str().filter(|name| id_in(name).is_some()).map(str::to_owned));
         }
         names.sort_unstable_by(|one, other| other.cmp(one));
         Ok(names)
@@ -301,9 +274,7 @@ impl Store {
 fn id_in(name: &str) -> Option<RunId> {
     let (time, id) = name.split_once('-')?;
     u64::from_str_radix(time, 16).ok()?;
-    (id.len() == 8)
-        .then(|| u32::from_str_radix(id, 16).ok().map(RunId))
-        .flatten()
+    (id.len() == 8).then(|| u32::from_str_radix(id, 16).ok().map(RunId)).flatten()
 }
 
 #[cfg(test)]
@@ -326,10 +297,7 @@ mod tests {
             cwd: b"/p"[..].into(),
             action_key: ActionKey(Digest([0; 32])),
             exit: Exit::Code(0),
-            outcome: Outcome::Miss {
-                reasons: vec![MissReason::FirstRun],
-                kept: None,
-            },
+            outcome: Outcome::Miss { reasons: vec![MissReason::FirstRun], kept: None },
         }
     }
 
@@ -340,42 +308,24 @@ mod tests {
         for (id, began) in [(0xaa11_0000, 1000), (0xaa22_0000, 3000), (0xbb00_0000, 2000)] {
             store.record_run(&run(id, began), None).unwrap();
         }
-        let ids: Vec<String> = store
-            .runs()
-            .unwrap()
-            .iter()
-            .map(|run| run.id.to_string())
-            .collect();
+        let ids: Vec<String> = store.runs().unwrap().iter().map(|run| run.id.to_string()).collect();
         assert_eq!(ids, ["aa220000", "bb000000", "aa110000"]);
         assert_eq!(store.run(RunId(0xbb00_0000)).unwrap(), run(0xbb00_0000, 2000));
-        for (name, id) in [
-            ("last", "aa220000"),
-            ("last~1", "bb000000"),
-            ("b", "bb000000"),
-            ("AA1", "aa110000"),
-        ] {
+        for (name, id) in
+            [("last", "aa220000"), ("last~1", "bb000000"), ("b", "bb000000"), ("AA1", "aa110000")]
+        {
             assert_eq!(store.resolve(name).unwrap().to_string(), id, "{name}");
         }
-        assert!(matches!(
-            store.resolve("aa"),
-            Err(RunError::Ambiguous { count: 2, .. })
-        ));
+        assert!(matches!(store.resolve("aa"), Err(RunError::Ambiguous { count: 2, .. })));
         for name in ["", "last~3", "last~x", "lasting", "c"] {
-            assert!(
-                matches!(store.resolve(name), Err(RunError::Unknown { .. })),
-                "{name}"
-            );
+            assert!(matches!(store.resolve(name), Err(RunError::Unknown { .. })), "{name}");
         }
     }
 
     #[test]
     fn a_trace_comes_back_with_its_run() {
         let (_folder, store) = store();
-        let trace = Trace {
-            paths: vec![b"/a\xff".to_vec()],
-            dropped: 3,
-            ..Trace::default()
-        };
+        let trace = Trace { paths: vec![b"/a\xff".to_vec()], dropped: 3, ..Trace::default() };
         store.record_run(&run(1, 1), Some(&trace)).unwrap();
         store.record_run(&run(2, 2), None).unwrap();
         let kept = store.trace(RunId(1)).unwrap().unwrap();

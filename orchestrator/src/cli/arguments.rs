@@ -269,7 +269,8 @@ mod tests {
 
     #[test]
     fn everything_after_two_dashes_belongs_to_the_command() {
-        let parsed = Arguments::try_parse_from(["tracerun", "-q", "--", "cc", "--quiet", "trace"]).expect("parses");
+        let parsed =
+            Arguments::try_parse_from(["tracerun", "-q", "--", "cc", "--quiet", "trace"]).expect("parses");
         assert_eq!(parsed.run.argv, ["cc", "--quiet", "trace"]);
         assert!(parsed.command.is_none());
     }

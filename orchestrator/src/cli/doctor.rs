@@ -79,7 +79,9 @@ fn try_capture(capture: CaptureChoice, library_folder: Option<&Path>) -> (Result
         let report = tracee.finish(Duration::from_secs(1));
         match exit? {
             Exit::Code(0) if report.gaps.is_empty() => Ok(()),
-            Exit::Code(0) => Err(report.gaps.iter().map(|gap| gap.detail.as_str()).collect::<Vec<_>>().join("; ")),
+            Exit::Code(0) => {
+                Err(report.gaps.iter().map(|gap| gap.detail.as_str()).collect::<Vec<_>>().join("; "))
+            }
             other => Err(format!("a small program ended with {other:?}")),
         }
     });

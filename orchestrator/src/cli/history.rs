@@ -20,14 +20,20 @@ pub(super) fn explain(choice: &RunChoice) -> Result<Exit, Failure> {
     };
     match &run.outcome {
         Outcome::Hit { run: kept, .. } => {
-            item(format!("hit: everything is as run {kept} saw it; its outputs and terminal output took the place of a run"));
+            item(format!(
+                "hit: everything is as run {kept} saw it; its outputs and terminal output took the place of a run"
+            ));
         }
         Outcome::Miss { reasons, kept } => {
             reasons.iter().map(explain::miss).for_each(&mut item);
             if reasons.is_empty() {
                 item("it was asked to run (--force)".to_owned());
             }
-            item(if kept.is_some() { "stored".to_owned() } else { "not stored, as asked (--no-store)".to_owned() });
+            item(if kept.is_some() {
+                "stored".to_owned()
+            } else {
+                "not stored, as asked (--no-store)".to_owned()
+            });
         }
         Outcome::Uncached { reasons, why } => {
             reasons.iter().map(explain::miss).for_each(&mut item);
@@ -39,7 +45,9 @@ pub(super) fn explain(choice: &RunChoice) -> Result<Exit, Failure> {
     if let Some(trace) = store.trace(run.id)? {
         for &id in &trace.io_uring_refused {
             let program = trace.process(id).map(tracerun::report::command_line).unwrap_or_default();
-            item(format!("`{program}` asked for io_uring and was told that it is not permitted, so that nothing goes unseen"));
+            item(format!(
+                "`{program}` asked for io_uring and was told that it is not permitted, so that nothing goes unseen"
+            ));
         }
     }
     print(&text)?;

@@ -132,7 +132,9 @@ fn line(report: &Report) -> String {
 fn summary(report: &Report) -> Value {
     let (outcome, reason) = match &report.record.outcome {
         Outcome::Hit { .. } => ("hit", String::new()),
-        Outcome::Miss { reasons, .. } => ("miss", reasons.iter().map(explain::miss).collect::<Vec<_>>().join("; ")),
+        Outcome::Miss { reasons, .. } => {
+            ("miss", reasons.iter().map(explain::miss).collect::<Vec<_>>().join("; "))
+        }
         Outcome::Uncached { why, .. } => ("uncached", explain::uncacheable(why)),
         Outcome::StoreFailed { error } => ("uncached", error.clone()),
         Outcome::Traced => ("uncached", String::new()),

@@ -28,7 +28,7 @@ pub(super) fn trace(arguments: TraceArguments) -> Result<Exit, Failure> {
         policy: Policy::default(),
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
-    let traced = run::trace(&task, &capture, streams, &mut forward_signals_to)?;
+    let traced = run::trace(&task, &capture, streams, None, &mut forward_signals_to)?;
     match &arguments.report.output {
         Some(path) => {
             write_report(&traced.trace, arguments.report.format, path)?;

@@ -65,9 +65,7 @@ impl Change {
     pub(super) fn builds_on_before(&self) -> bool {
         self.before != Before::Absent
             && self.fate != Fate::Unchanged
-            && self
-                .modified_ns
-                .is_some_and(|at| self.replaced_ns.is_none_or(|replaced| at <= replaced))
+            && self.modified_ns.is_some_and(|at| self.replaced_ns.is_none_or(|replaced| at <= replaced))
     }
 
     fn settle(&self, started: i128) -> Fate {
@@ -113,10 +111,7 @@ impl Changes {
         declarations: &Declarations,
         places: &mut Places,
     ) -> Result<Self, Uncacheable> {
-        let mut changes = Self {
-            by_place: BTreeMap::new(),
-            children: HashMap::new(),
-        };
+        let mut changes = Self { by_place: BTreeMap::new(), children: HashMap::new() };
         let mut through_links = Vec::new();
         let mut moved_folders = Vec::new();
         for access in trace.accesses.iter().filter(|access| !access.kind.observes()) {
@@ -137,11 +132,7 @@ impl Changes {
             if followed {
                 let end = places.end(&entry);
                 // What was seen may have been the link.
-                let before = if access.no_follow {
-                    Before::Unknown
-                } else {
-                    times.before
-                };
+                let before = if access.no_follow { Before::Unknown } else { times.before };
                 let ignored = ignored(&end.path);
                 changes.add(&end.path, access, Times { before, ..times }, ignored);
                 through_links.push((entry.path.clone(), end.path));
@@ -159,9 +150,7 @@ impl Changes {
         changes.by_place.retain(|place, change| {
             change.now = files::identity(&files::path_of(place), false).ok();
             let other = change.before == Before::Other
-                || change
-                    .now
-                    .is_some_and(|identity| identity.file_type == FileType::Other);
+                || change.now.is_some_and(|identity| identity.file_type == FileType::Other);
             !(is_unobserved(place) || other && is_device_folder(place))
         });
         // The link that something was changed through is itself the run's: what it led to then is not known.
@@ -183,10 +172,7 @@ impl Changes {
         }
         changes.add_moved(trace, started, declarations, &moved_folders)?;
         for (place, change) in &changes.by_place {
-            let names = changes
-                .children
-                .entry(bytes::parent(place).unwrap_or(b"/").to_vec())
-                .or_default();
+            let names = changes.children.entry(bytes::parent(place).unwrap_or(b"/").to_vec()).or_default();
             if matches!(change.fate, Fate::Made | Fate::Deleted) {
                 names.push(bytes::name(place).to_vec());
             }
@@ -195,17 +181,9 @@ impl Changes {
     }
 
     fn add(&mut self, place: &[u8], access: &PathAccess, times: Times, ignored: bool) {
-        let Times {
-            before,
-            replaced_ns,
-            modified_ns,
-            metadata_ns,
-        } = times;
-        let at = [replaced_ns, modified_ns, metadata_ns]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(access.first_ns);
+        let Times { before, replaced_ns, modified_ns, metadata_ns } = times;
+        let at =
+            [replaced_ns, modified_ns, metadata_ns].into_iter().flatten().min().unwrap_or(access.first_ns);
         // A time is missing where nothing was changed but by coming to be.
         let replaced_ns = replaced_ns.or((modified_ns.or(metadata_ns).is_none()).then_some(at));
         let change = self.by_place.entry(place.to_vec()).or_insert(Change {
@@ -252,11 +230,7 @@ impl Changes {
             return Ok(());
         }
         let mut made_below: HashSet<&[u8]> = HashSet::new();
-        for (place, _) in self
-            .by_place
-            .iter()
-            .filter(|(_, change)| change.fate == Fate::Temporary)
-        {
+        for (place, _) in self.by_place.iter().filter(|(_, change)| change.fate == Fate::Temporary) {
             for folder in moved_folders {
                 if place.len() > folder.len() && bytes::is_within(place, folder) {
                     made_below.insert(&place[folder.len()..]);
@@ -303,16 +277,10 @@ impl Changes {
                             found.push((path, moved));
                         }
                         Some(now) if now.ctime_ns < started && change.before == Before::Absent => {
-                            return Err(Uncacheable::ReadThenChanged {
-                                path: path[..].into(),
-                                process,
-                            });
+                            return Err(Uncacheable::ReadThenChanged { path: path[..].into(), process });
                         }
                         Some(now) if now.ctime_ns >= started && file_type != FileType::Directory => {
-                            return Err(Uncacheable::ChangedMeanwhile {
-                                path: path[..].into(),
-                                process,
-                            });
+                            return Err(Uncacheable::ChangedMeanwhile { path: path[..].into(), process });
                         }
                         Some(_) => {}
                     }
@@ -342,10 +310,9 @@ impl Changes {
 
     /// Whether nothing was at `place` before the run because a directory above it was not there.
     pub(super) fn made_above(&self, place: &[u8]) -> bool {
-        bytes::ancestors(place).skip(1).any(|above| {
-            self.get(above)
-                .is_some_and(|change| change.before == Before::Absent)
-        })
+        bytes::ancestors(place)
+            .skip(1)
+            .any(|above| self.get(above).is_some_and(|change| change.before == Before::Absent))
     }
 
     /// The links of which it is no longer known, from some time before or always, where they led to.
@@ -356,17 +323,11 @@ impl Changes {
                 continue;
             }
             let is_link = change.now.is_some_and(|now| now.file_type == FileType::Symlink);
-            let until = if is_link && change.makes <= 1 {
-                change.content_ns().unwrap_or(u64::MAX)
-            } else {
-                u64::MAX
-            };
+            let until =
+                if is_link && change.makes <= 1 { change.content_ns().unwrap_or(u64::MAX) } else { u64::MAX };
             lost.insert(place.clone(), until);
         }
-        LostLinks {
-            until: lost,
-            folders: HashMap::new(),
-        }
+        LostLinks { until: lost, folders: HashMap::new() }
     }
 }
 
@@ -398,9 +359,7 @@ impl LostLinks {
     }
 
     fn at(&self, path: &[u8], places: &mut Places) -> Option<(Vec<u8>, u64)> {
-        self.until
-            .get_key_value(&places.entry(path).path)
-            .map(|(link, until)| (link.clone(), *until))
+        self.until.get_key_value(&places.entry(path).path).map(|(link, until)| (link.clone(), *until))
     }
 
     fn above(&mut self, folder: &[u8], places: &mut Places) -> Option<(Vec<u8>, u64)> {

@@ -25,8 +25,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn is(&self, file_type: FileType) -> bool {
-        self.identity
-            .is_some_and(|identity| identity.file_type == file_type)
+        self.identity.is_some_and(|identity| identity.file_type == file_type)
     }
 }
 
@@ -66,23 +65,14 @@ impl Places {
 
 fn root() -> Place {
     let identity = files::identity(&files::path_of(b"/"), false).ok();
-    Place {
-        path: b"/".to_vec(),
-        identity,
-        links: Vec::new(),
-    }
+    Place { path: b"/".to_vec(), identity, links: Vec::new() }
 }
 
 fn child(directory: &Place, name: &[u8]) -> Place {
     let path = bytes::join(&directory.path, name);
-    let identity = directory
-        .is(FileType::Directory)
-        .then(|| files::identity(&files::path_of(&path), false).ok());
-    Place {
-        path,
-        identity: identity.flatten(),
-        links: directory.links.clone(),
-    }
+    let identity =
+        directory.is(FileType::Directory).then(|| files::identity(&files::path_of(&path), false).ok());
+    Place { path, identity: identity.flatten(), links: directory.links.clone() }
 }
 
 fn follow(place: Place, budget: &mut u32) -> Place {
@@ -91,25 +81,14 @@ fn follow(place: Place, budget: &mut u32) -> Place {
     }
     let target = fs::read_link(files::path_of(&place.path));
     let (Ok(target), Some(left)) = (target, budget.checked_sub(1)) else {
-        return Place {
-            identity: None,
-            ..place
-        };
+        return Place { identity: None, ..place };
     };
     *budget = left;
     let target = files::bytes_of(target.as_os_str());
-    let base = if target.starts_with(b"/") {
-        b"/"
-    } else {
-        bytes::parent(&place.path).unwrap_or(b"/")
-    };
+    let base = if target.starts_with(b"/") { b"/" } else { bytes::parent(&place.path).unwrap_or(b"/") };
     let mut links = place.links;
     links.push(place.path.clone());
-    let mut here = Place {
-        path: base.to_vec(),
-        identity: root().identity,
-        links,
-    };
+    let mut here = Place { path: base.to_vec(), identity: root().identity, links };
     normalize(target, |step| {
         here = match step {
             Step::Into(name) => follow(child(&here, name), budget),
@@ -117,11 +96,7 @@ fn follow(place: Place, budget: &mut u32) -> Place {
             Step::Up => {
                 let path = bytes::parent(&here.path).unwrap_or(b"/").to_vec();
                 let identity = files::identity(&files::path_of(&path), false).ok();
-                Place {
-                    path,
-                    identity,
-                    links: std::mem::take(&mut here.links),
-                }
+                Place { path, identity, links: std::mem::take(&mut here.links) }
             }
         };
     });
@@ -149,15 +124,9 @@ mod tests {
 
         let mut places = Places::default();
         let entry = places.entry(&at("dir/up"));
-        assert_eq!(
-            (&entry.path, &entry.links),
-            (&at("real/deep/up"), &vec![at("dir")])
-        );
+        assert_eq!((&entry.path, &entry.links), (&at("real/deep/up"), &vec![at("dir")]));
         let end = places.end(&entry);
-        assert_eq!(
-            (end.path, end.links),
-            (at("real/file"), vec![at("dir"), at("real/deep/up")])
-        );
+        assert_eq!((end.path, end.links), (at("real/file"), vec![at("dir"), at("real/deep/up")]));
         assert!(end.identity.is_some());
 
         let entry = places.entry(&at("dangling"));

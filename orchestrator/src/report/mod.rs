@@ -23,11 +23,17 @@ pub fn json(trace: &Trace) -> Value {
 /// what is not UTF-8 shown as U+FFFD.
 #[must_use]
 pub fn command_line(process: &Process) -> String {
-    process.argv.iter().map(|argument| quoted(&String::from_utf8_lossy(argument))).collect::<Vec<_>>().join(" ")
+    process
+        .argv
+        .iter()
+        .map(|argument| quoted(&String::from_utf8_lossy(argument)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn quoted(argument: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%^~".contains(&byte) || !byte.is_ascii();
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%^~".contains(&byte) || !byte.is_ascii();
     if !argument.is_empty() && argument.bytes().all(plain) {
         return argument.to_owned();
     }

@@ -136,8 +136,11 @@ pub(super) mod tests {
     fn the_lines_are_those_of_the_contract() {
         let mut out = Vec::new();
         write(&example(), &mut out).expect("written");
-        let lines: Vec<Value> =
-            out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).expect("JSON")).collect();
+        let lines: Vec<Value> = out
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).expect("JSON"))
+            .collect();
         assert_eq!(
             lines,
             [

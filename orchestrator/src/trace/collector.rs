@@ -2,19 +2,24 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use platform::files::{self, FileType};
 use platform::tracing::{CaptureReport, Sink};
-use shm_protocol::access::{Access, AccessKind, Change, Effect};
+use shm_protocol::access::{Access, AccessKind, Before, Change, Effect};
 use shm_protocol::path::{Step, is_normal, normalize};
 use shm_protocol::record::{Event, Exit, Image, Record};
+
+use crate::fingerprint::Digest;
 
 use super::{Changes, PathAccess, PathId, Process, ProcessCapture, ProcessExit, ProcessId, Trace, TraceGap};
 
 /// Merges the records of one run. Its memory is bounded by distinct (process, path, kind), not by records.
 pub struct Collector {
     start_ns: u64,
+    /// The status change time from which on a file was changed since the run began; `None` when nobody will ask for
+    /// the content of files before they were changed.
+    started: Option<i128>,
     state: Mutex<State>,
 }
 
@@ -25,6 +30,8 @@ struct State {
     of_pid: HashMap<u32, Vec<usize>>,
     paths: HashMap<Box<[u8]>, PathId>,
     accesses: HashMap<(usize, PathId, AccessKind), Merged>,
+    /// The content of files before they were changed first; `None` while it is taken, and if it can't be had.
+    old_contents: HashMap<Box<[u8]>, Option<Digest>>,
     gaps: Vec<(shm_protocol::access::Gap, usize)>,
     network: Vec<(usize, String)>,
     stdin_readers: Vec<usize>,
@@ -67,30 +74,53 @@ struct Merged {
 }
 
 impl Collector {
-    /// A collector for a run that starts at `start_ns` of `platform::tracing::now_ns`.
+    /// A collector for a run that starts at `start_ns` of `platform::tracing::now_ns`. With `started`, a
+    /// `files::clock_barrier` taken before the run, it takes the content of files before they are changed.
     #[must_use]
-    pub fn new(start_ns: u64) -> Self {
-        Self {
-            start_ns,
-            state: Mutex::default(),
-        }
+    pub fn new(start_ns: u64, started: Option<i128>) -> Self {
+        Self { start_ns, started, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The trace of everything that was recorded, of a run that ended at `end_ns`.
     #[must_use]
     pub fn finish(&self, report: &CaptureReport, end_ns: u64) -> Trace {
-        let state = std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        let state = std::mem::take(&mut *self.state());
         state.into_trace(report, self.start_ns, end_ns)
     }
 }
 
 impl Sink for Collector {
     fn record(&self, record: &Record<'_>) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record(record);
+        self.state().record(record);
     }
+
+    fn before_change(&self, path: &[u8], follow: bool) {
+        let Some(started) = self.started else { return };
+        {
+            let mut state = self.state();
+            if state.old_contents.contains_key(path) {
+                return;
+            }
+            state.old_contents.insert(path.into(), None);
+        }
+        // Without the lock: the file may be large.
+        let old = old_content(&files::path_of(path), follow, started);
+        self.state().old_contents.insert(path.into(), old);
+    }
+}
+
+/// The content that the regular file at `path` had before the run; `None` if something has changed it since.
+fn old_content(path: &Path, follow: bool, started: i128) -> Option<Digest> {
+    let before = files::identity(path, follow).ok()?;
+    if before.ctime_ns >= started || before.file_type != FileType::File {
+        return None;
+    }
+    let digest = Digest::of_reader(std::fs::File::open(path).ok()?).ok()?;
+    (files::identity(path, follow).ok()? == before).then_some(digest)
 }
 
 impl State {
@@ -122,10 +152,7 @@ impl State {
             }
             Event::Network(address) => {
                 let image = self.image_at(pid, time_ns);
-                push_new(
-                    &mut self.network,
-                    (image, String::from_utf8_lossy(address).into_owned()),
-                );
+                push_new(&mut self.network, (image, String::from_utf8_lossy(address).into_owned()));
             }
             Event::IoUringRefused => {
                 let image = self.image_at(pid, time_ns);
@@ -154,11 +181,7 @@ impl State {
             self.images[image].start_ns = time_ns;
             return image;
         }
-        self.begin(ImageState {
-            pid,
-            start_ns: time_ns,
-            ..ImageState::default()
-        })
+        self.begin(ImageState { pid, start_ns: time_ns, ..ImageState::default() })
     }
 
     fn begin(&mut self, image: ImageState) -> usize {
@@ -192,10 +215,7 @@ impl State {
     }
 
     fn exec(&mut self, pid: u32, image: &Image<'_>, time_ns: u64) {
-        let before = self
-            .of_pid
-            .contains_key(&pid)
-            .then(|| self.image_at(pid, time_ns));
+        let before = self.of_pid.contains_key(&pid).then(|| self.image_at(pid, time_ns));
         let mut next = ImageState {
             pid,
             argv: image.argv.split_terminator_nul(),
@@ -243,6 +263,10 @@ impl State {
         let image = self.image_at(pid, time_ns);
         let path = self.path(&access.path.pieces());
         let kind = access.outcome.settle(access.kind);
+        if access.change.is_some_and(|change| change.before == Before::Absent) {
+            // What the run itself put there is not what was there before.
+            self.old_contents.entry(access.path.pieces().concat().into()).or_insert(None);
+        }
         let merged = self.accesses.entry((image, path, kind)).or_insert(Merged {
             follow: false,
             no_follow: false,
@@ -338,10 +362,7 @@ fn normal(path: &[u8]) -> Vec<u8> {
 /// by `..`, where it really leads.
 fn meanings(raw: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let lexical = normal(raw);
-    if !raw
-        .split(|&byte| byte == b'/')
-        .any(|component| component == b"..")
-    {
+    if !raw.split(|&byte| byte == b'/').any(|component| component == b"..") {
         return (lexical, None);
     }
     // Everything up to the last `..` is walked as the kernel does.
@@ -366,11 +387,8 @@ fn resolved(path: &[u8]) -> Option<Vec<u8>> {
 
 impl State {
     fn into_trace(mut self, report: &CaptureReport, start_ns: u64, end_ns: u64) -> Trace {
-        let mut trace = Trace {
-            survivors: report.survivors.clone(),
-            dropped: report.dropped,
-            ..Trace::default()
-        };
+        let mut trace =
+            Trace { survivors: report.survivors.clone(), dropped: report.dropped, ..Trace::default() };
         let ids = self.number(&mut trace, start_ns, end_ns);
         let owner = |image: usize| ids[image];
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
@@ -388,6 +406,15 @@ impl State {
             let lexical = intern(&mut trace, lexical);
             paths[id as usize] = (lexical, real.map(|real| intern(&mut trace, real)));
         }
+        let old_contents = std::mem::take(&mut self.old_contents);
+        trace.old_contents = old_contents
+            .into_iter()
+            .filter_map(|(raw, digest)| {
+                let id = *interned.get(&meanings(&raw).0)?;
+                Some((id, digest?))
+            })
+            .collect();
+        trace.old_contents.sort_unstable_by_key(|(path, _)| *path);
         let is_directory: Vec<bool> = trace
             .paths
             .iter()
@@ -434,27 +461,12 @@ impl State {
         trace.gaps = report
             .gaps
             .iter()
-            .map(|gap| TraceGap {
-                gap: gap.gap,
-                process: 0,
-                detail: gap.detail.clone(),
-            })
+            .map(|gap| TraceGap { gap: gap.gap, process: 0, detail: gap.detail.clone() })
             .collect();
         for (gap, image) in self.gaps {
-            push_new(
-                &mut trace.gaps,
-                TraceGap {
-                    gap,
-                    process: owner(image),
-                    detail: String::new(),
-                },
-            );
+            push_new(&mut trace.gaps, TraceGap { gap, process: owner(image), detail: String::new() });
         }
-        trace.network = self
-            .network
-            .into_iter()
-            .map(|(image, address)| (owner(image), address))
-            .collect();
+        trace.network = self.network.into_iter().map(|(image, address)| (owner(image), address)).collect();
         trace.stdin_readers = self.stdin_readers.into_iter().map(owner).collect();
         trace.io_uring_refused = self.io_uring_refused.into_iter().map(owner).collect();
         trace
@@ -462,9 +474,8 @@ impl State {
 
     /// Numbers the images in order of their start and adds them to the trace; gives the id of each image.
     fn number(&mut self, trace: &mut Trace, start_ns: u64, end_ns: u64) -> Vec<ProcessId> {
-        let mut order: Vec<usize> = (0..self.images.len())
-            .filter(|&image| self.images[image].taken_back.is_none())
-            .collect();
+        let mut order: Vec<usize> =
+            (0..self.images.len()).filter(|&image| self.images[image].taken_back.is_none()).collect();
         order.sort_by_key(|&image| self.images[image].start_ns);
         let mut ids = vec![0; self.images.len()];
         for (place, &image) in order.iter().enumerate() {
@@ -492,11 +503,7 @@ impl State {
                     ImageExit::Process(exit) => ProcessExit::Exit(exit),
                     ImageExit::Exec(next) => ProcessExit::Exec(ids[next]),
                 }),
-                capture: if state.instrumented {
-                    ProcessCapture::Preload
-                } else {
-                    ProcessCapture::Seccomp
-                },
+                capture: if state.instrumented { ProcessCapture::Preload } else { ProcessCapture::Seccomp },
             });
         }
         ids
@@ -521,7 +528,7 @@ impl PathAccess {
 mod tests {
     use super::*;
     use platform::tracing::Capture;
-    use shm_protocol::access::{Before, Outcome};
+    use shm_protocol::access::Outcome;
     use shm_protocol::calls::Call;
     use shm_protocol::path::Joined;
 
@@ -530,16 +537,7 @@ mod tests {
     }
 
     fn exec(collector: &Collector, pid: u32, time_ns: u64, argv: &[u8]) {
-        send(
-            collector,
-            pid,
-            time_ns,
-            Event::Exec(Image {
-                exe: b"/bin/x",
-                cwd: b"/p",
-                argv,
-            }),
-        );
+        send(collector, pid, time_ns, Event::Exec(Image { exe: b"/bin/x", cwd: b"/p", argv }));
     }
 
     fn read(collector: &Collector, pid: u32, time_ns: u64, path: &[u8]) {
@@ -555,40 +553,23 @@ mod tests {
         path: &[u8],
     ) {
         let path = Joined::absolute(path);
-        let access = Access {
-            call: Call::openat,
-            kind,
-            outcome: Outcome::Done,
-            follow: true,
-            change,
-            path,
-        };
+        let access = Access { call: Call::openat, kind, outcome: Outcome::Done, follow: true, change, path };
         send(collector, pid, time_ns, Event::Access(access));
     }
 
     fn finish(collector: &Collector) -> Trace {
-        let report = CaptureReport {
-            capture: Capture::Seccomp,
-            gaps: vec![],
-            survivors: vec![],
-            dropped: 0,
-        };
+        let report = CaptureReport { capture: Capture::Seccomp, gaps: vec![], survivors: vec![], dropped: 0 };
         collector.finish(&report, 10_000)
     }
 
     fn owner<'t>(trace: &'t Trace, path: &str) -> &'t Process {
-        let access = trace
-            .accesses
-            .iter()
-            .find(|access| trace.path(access.path) == path.as_bytes());
-        trace
-            .process(access.expect("accessed").process)
-            .expect("a process")
+        let access = trace.accesses.iter().find(|access| trace.path(access.path) == path.as_bytes());
+        trace.process(access.expect("accessed").process).expect("a process")
     }
 
     #[test]
     fn an_exec_begins_a_process_with_the_same_pid() {
-        let collector = Collector::new(1000);
+        let collector = Collector::new(1000, None);
         exec(&collector, 7, 1100, b"sh\0-c\0x\0");
         send(&collector, 8, 1200, Event::Fork { parent: 7 });
         read(&collector, 8, 1250, b"/p/forked");
@@ -611,16 +592,13 @@ mod tests {
             ]
         );
         assert_eq!(trace.processes[1].argv, trace.processes[0].argv);
-        assert_eq!(
-            (owner(&trace, "/p/forked").id, owner(&trace, "/p/a.c").id),
-            (2, 3)
-        );
+        assert_eq!((owner(&trace, "/p/forked").id, owner(&trace, "/p/a.c").id), (2, 3));
         assert_eq!(trace.processes[2].start_ns, 300);
     }
 
     #[test]
     fn a_record_that_comes_late_belongs_to_the_image_of_its_time() {
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         exec(&collector, 7, 100, b"a\0");
         exec(&collector, 7, 300, b"b\0");
         read(&collector, 7, 200, b"/late");
@@ -632,7 +610,7 @@ mod tests {
 
     #[test]
     fn what_the_command_did_to_be_found_is_its_own() {
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         read(&collector, 7, 50, b"/usr/local/bin/cc");
         exec(&collector, 7, 100, b"cc\0");
         let trace = finish(&collector);
@@ -642,7 +620,7 @@ mod tests {
 
     #[test]
     fn a_failed_exec_is_taken_back() {
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         exec(&collector, 7, 100, b"sh\0");
         exec(&collector, 7, 200, b"nothing\0");
         read(&collector, 7, 200, b"/attempt");
@@ -656,7 +634,7 @@ mod tests {
 
     #[test]
     fn a_pid_that_is_used_again_is_another_process() {
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         exec(&collector, 7, 100, b"sh\0");
         send(&collector, 8, 200, Event::Fork { parent: 7 });
         send(&collector, 8, 300, Event::Exit(Exit::Code(0)));
@@ -670,7 +648,7 @@ mod tests {
 
     #[test]
     fn a_child_seen_by_the_library_before_its_fork_is_noticed_is_one_process() {
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         exec(&collector, 7, 100, b"sh\0");
         read(&collector, 8, 200, b"/early");
         send(&collector, 8, 300, Event::Fork { parent: 7 });
@@ -681,25 +659,11 @@ mod tests {
 
     #[test]
     fn repeats_are_counted_and_the_first_change_says_what_was_there_before() {
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         exec(&collector, 7, 100, b"sh\0");
         let change = |effect, before| Some(Change { effect, before });
-        touch(
-            &collector,
-            7,
-            300,
-            AccessKind::Write,
-            change(Effect::Modify, Before::File(0o600)),
-            b"/out",
-        );
-        touch(
-            &collector,
-            7,
-            200,
-            AccessKind::Write,
-            change(Effect::Replace, Before::Absent),
-            b"/out",
-        );
+        touch(&collector, 7, 300, AccessKind::Write, change(Effect::Modify, Before::File(0o600)), b"/out");
+        touch(&collector, 7, 200, AccessKind::Write, change(Effect::Replace, Before::Absent), b"/out");
         let trace = finish(&collector);
         assert_eq!(trace.accesses.len(), 1);
         let access = trace.accesses[0];
@@ -715,7 +679,7 @@ mod tests {
 
     #[test]
     fn names_of_one_path_are_one_access() {
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         exec(&collector, 7, 100, b"sh\0");
         for path in [&b"/p/a"[..], b"/p//a", b"/p/./a", b"/q/../p/a"] {
             read(&collector, 7, 200, path);
@@ -731,22 +695,41 @@ mod tests {
         let root = folder.path().canonicalize().expect("there");
         std::fs::create_dir_all(root.join("real/inner")).expect("made");
         files::symlink(Path::new("real/inner"), &root.join("link")).expect("made");
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         let raw = root.join("link/../file");
         read(&collector, 7, 200, files::bytes_of(raw.as_os_str()));
         let mut paths = finish(&collector).paths;
         paths.sort();
         let expected = [root.join("file"), root.join("real/file")];
-        assert_eq!(
-            paths,
-            expected.map(|path| files::bytes_of(path.as_os_str()).to_vec())
-        );
+        assert_eq!(paths, expected.map(|path| files::bytes_of(path.as_os_str()).to_vec()));
+    }
+
+    #[test]
+    fn the_content_before_the_first_change_is_taken_if_nothing_changed_the_file_since_the_run_began() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("old"), "before").expect("written");
+        let started = files::clock_barrier(&at("clock")).expect("a barrier");
+        std::fs::write(at("new"), "after").expect("written");
+        let collector = Collector::new(0, Some(started));
+        for name in ["old", "new"] {
+            let path = at(name);
+            let path = files::bytes_of(path.as_os_str());
+            collector.before_change(path, true);
+            std::fs::write(at(name), "changed").expect("written");
+            collector.before_change(path, true);
+            touch(&collector, 7, 200, AccessKind::Write, None, path);
+        }
+        let trace = finish(&collector);
+        let old: Vec<_> =
+            trace.old_contents.iter().map(|(path, digest)| (trace.path(*path), *digest)).collect();
+        assert_eq!(old, [(files::bytes_of(at("old").as_os_str()), Digest::of(b"before"))]);
     }
 
     #[test]
     fn reading_a_directory_is_asking_for_its_metadata() {
         let folder = tempfile::tempdir().expect("a folder");
-        let collector = Collector::new(0);
+        let collector = Collector::new(0, None);
         read(&collector, 7, 200, files::bytes_of(folder.path().as_os_str()));
         assert_eq!(finish(&collector).accesses[0].kind, AccessKind::Stat);
     }

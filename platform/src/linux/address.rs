@@ -24,11 +24,7 @@ pub(super) fn decode(bytes: &[u8]) -> Address<'_> {
     let ip: IpAddr = match family {
         libc::AF_UNIX => {
             let name = rest.split(|&byte| byte == 0).next().unwrap_or_default();
-            return if name.is_empty() {
-                Address::Local
-            } else {
-                Address::Path(name)
-            };
+            return if name.is_empty() { Address::Local } else { Address::Path(name) };
         }
         libc::AF_INET => match rest.get(2..6).and_then(|ip| ip.first_chunk::<4>()) {
             Some(&ip) => Ipv4Addr::from(ip).into(),
@@ -52,13 +48,7 @@ mod tests {
     use super::*;
 
     fn ipv4(ip: [u8; 4]) -> Vec<u8> {
-        [
-            &(libc::AF_INET as u16).to_ne_bytes()[..],
-            &443_u16.to_be_bytes(),
-            &ip,
-            &[0; 8],
-        ]
-        .concat()
+        [&(libc::AF_INET as u16).to_ne_bytes()[..], &443_u16.to_be_bytes(), &ip, &[0; 8]].concat()
     }
 
     #[test]
@@ -68,13 +58,7 @@ mod tests {
             Address::Network("192.0.2.1:443".parse().expect("an address"))
         );
         assert_eq!(decode(&ipv4([127, 0, 0, 53])), Address::Local);
-        let mut mapped = [
-            &(libc::AF_INET6 as u16).to_ne_bytes()[..],
-            &[0; 6],
-            &[0; 10],
-            &[255; 2],
-        ]
-        .concat();
+        let mut mapped = [&(libc::AF_INET6 as u16).to_ne_bytes()[..], &[0; 6], &[0; 10], &[255; 2]].concat();
         mapped.extend([127, 0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(decode(&mapped), Address::Local);
     }

@@ -11,11 +11,7 @@ use std::time::{Duration, SystemTime};
 use crate::files::{FileType, Identity};
 
 pub(crate) fn identity(path: &Path, follow: bool) -> io::Result<Identity> {
-    let metadata = if follow {
-        fs::metadata(path)?
-    } else {
-        fs::symlink_metadata(path)?
-    };
+    let metadata = if follow { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
     Ok(identity_of(&metadata))
 }
 
@@ -62,11 +58,7 @@ pub(crate) fn name_of(bytes: &[u8]) -> OsString {
 
 /// The XDG base directory specification's cache folder; values that are not absolute count as unset there.
 pub(crate) fn user_cache_folder() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
 }
 

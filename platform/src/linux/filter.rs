@@ -36,10 +36,7 @@ const WATCHED: &[(u32, Call)] = shm_protocol::watched_calls!(numbers);
 
 /// The watched call with this number.
 pub(super) fn watched(number: i32) -> Option<Call> {
-    WATCHED
-        .iter()
-        .find(|(known, _)| i64::from(*known) == i64::from(number))
-        .map(|(_, call)| *call)
+    WATCHED.iter().find(|(known, _)| i64::from(*known) == i64::from(number)).map(|(_, call)| *call)
 }
 
 /// What the filter does with a watched call.
@@ -109,16 +106,7 @@ struct Assembler {
 
 impl Assembler {
     fn push(&mut self, code: u32, k: u32, yes: Label, no: Label) {
-        self.instructions.push((
-            sock_filter {
-                code: code as u16,
-                jt: 0,
-                jf: 0,
-                k,
-            },
-            yes,
-            no,
-        ));
+        self.instructions.push((sock_filter { code: code as u16, jt: 0, jf: 0, k }, yes, no));
     }
 
     fn load(&mut self, offset: u32) {
@@ -168,10 +156,7 @@ impl Assembler {
             Label::Next => 0,
             Label::Skip(count) => count,
             _ => {
-                let (_, to) = marks
-                    .iter()
-                    .find(|(known, _)| *known == label)
-                    .expect("every label is marked");
+                let (_, to) = marks.iter().find(|(known, _)| *known == label).expect("every label is marked");
                 u8::try_from(to - from - 1).expect("the table has few calls")
             }
         };
@@ -224,11 +209,7 @@ mod tests {
     fn every_watched_call_notifies_unless_it_carries_the_pass() {
         let program = build(COOKIE, true);
         for &(number, call) in WATCHED {
-            assert_eq!(
-                run(&program, NATIVE_ARCH, number, [0; 6]),
-                SECCOMP_RET_USER_NOTIF,
-                "{call:?}"
-            );
+            assert_eq!(run(&program, NATIVE_ARCH, number, [0; 6]), SECCOMP_RET_USER_NOTIF, "{call:?}");
             assert_eq!(
                 run(&program, NATIVE_ARCH, number, [0, 0, 0, 0, 0, COOKIE]),
                 SECCOMP_RET_ALLOW,
@@ -236,11 +217,7 @@ mod tests {
             );
             for almost in [COOKIE ^ 1, COOKIE ^ 1 << 32, u64::from(COOKIE as u32)] {
                 let arguments = [0, 0, 0, 0, 0, almost];
-                assert_eq!(
-                    run(&program, NATIVE_ARCH, number, arguments),
-                    SECCOMP_RET_USER_NOTIF,
-                    "{call:?}"
-                );
+                assert_eq!(run(&program, NATIVE_ARCH, number, arguments), SECCOMP_RET_USER_NOTIF, "{call:?}");
             }
         }
     }
@@ -249,29 +226,16 @@ mod tests {
     fn every_other_call_is_allowed() {
         let program = build(COOKIE, true);
         for number in (0..600).filter(|&number| watched(number).is_none()) {
-            assert_eq!(
-                run(&program, NATIVE_ARCH, number as u32, [0; 6]),
-                SECCOMP_RET_ALLOW,
-                "{number}"
-            );
+            assert_eq!(run(&program, NATIVE_ARCH, number as u32, [0; 6]), SECCOMP_RET_ALLOW, "{number}");
         }
     }
 
     #[test]
     fn reads_are_watched_on_standard_input_only_and_only_when_asked() {
         let read = libc::SYS_read as u32;
-        assert_eq!(
-            run(&build(COOKIE, true), NATIVE_ARCH, read, [0; 6]),
-            SECCOMP_RET_USER_NOTIF
-        );
-        assert_eq!(
-            run(&build(COOKIE, true), NATIVE_ARCH, read, [3, 0, 0, 0, 0, 0]),
-            SECCOMP_RET_ALLOW
-        );
-        assert_eq!(
-            run(&build(COOKIE, false), NATIVE_ARCH, read, [0; 6]),
-            SECCOMP_RET_ALLOW
-        );
+        assert_eq!(run(&build(COOKIE, true), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(run(&build(COOKIE, true), NATIVE_ARCH, read, [3, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
+        assert_eq!(run(&build(COOKIE, false), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_ALLOW);
     }
 
     #[test]
@@ -279,9 +243,6 @@ mod tests {
         let program = build(COOKIE, false);
         let passed = [0, 0, 0, 0, 0, COOKIE];
         assert_eq!(run(&program, 0x4000_0003, 4, passed), SECCOMP_RET_USER_NOTIF);
-        assert_eq!(
-            run(&program, NATIVE_ARCH, X32 | 1, passed),
-            SECCOMP_RET_USER_NOTIF
-        );
+        assert_eq!(run(&program, NATIVE_ARCH, X32 | 1, passed), SECCOMP_RET_USER_NOTIF);
     }
 }

@@ -16,12 +16,8 @@ const LD_PRELOAD: &str = "LD_PRELOAD";
 
 /// The folders that dynamic loaders put in place of `$LIB` for 64-bit programs; musl's knows no `$LIB` and takes
 /// it as the name of a folder. Each with what it must point to in order to lead back to the library.
-const LIB_FOLDERS: &[(&str, &str)] = &[
-    ("lib64", "."),
-    ("$LIB", "."),
-    ("lib/x86_64-linux-gnu", ".."),
-    ("lib/aarch64-linux-gnu", ".."),
-];
+const LIB_FOLDERS: &[(&str, &str)] =
+    &[("lib64", "."), ("$LIB", "."), ("lib/x86_64-linux-gnu", ".."), ("lib/aarch64-linux-gnu", "..")];
 
 /// Writes the library into `folder`, unless it is there: `folder` must be named after the content. Any number of
 /// processes may do so at once.
@@ -31,11 +27,7 @@ pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
     }
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let making = parent.join(format!(
-        ".making-{}-{:x}",
-        std::process::id(),
-        crate::tracing::now_ns()
-    ));
+    let making = parent.join(format!(".making-{}-{:x}", std::process::id(), crate::tracing::now_ns()));
     fs::create_dir_all(making.join("lib"))?;
     fs::write(making.join(FILE), library)?;
     for (name, target) in LIB_FOLDERS {
@@ -47,11 +39,7 @@ pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
         Err(error) => {
             fs::remove_dir_all(&making)?;
             // Somebody else was faster.
-            if folder.join(FILE).exists() {
-                Ok(())
-            } else {
-                Err(error)
-            }
+            if folder.join(FILE).exists() { Ok(()) } else { Err(error) }
         }
     }
 }
@@ -67,12 +55,7 @@ pub(super) fn add(
     ring: &str,
 ) -> bool {
     let library: PathBuf = folder.join("$LIB").join(FILE);
-    if library
-        .as_os_str()
-        .as_bytes()
-        .iter()
-        .any(|byte| matches!(byte, b' ' | b':'))
-    {
+    if library.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b' ' | b':')) {
         return false;
     }
     let mut preload = OsString::new();
@@ -103,21 +86,11 @@ mod tests {
 
     #[test]
     fn the_users_own_preload_stays_first() {
-        let mut environment = vec![
-            (OsString::from("A"), OsString::from("1")),
-            (LD_PRELOAD.into(), "/own.so".into()),
-        ];
-        assert!(add(
-            &mut environment,
-            Path::new("/cache/lib/1"),
-            7,
-            "/proc/1/fd/3"
-        ));
+        let mut environment =
+            vec![(OsString::from("A"), OsString::from("1")), (LD_PRELOAD.into(), "/own.so".into())];
+        assert!(add(&mut environment, Path::new("/cache/lib/1"), 7, "/proc/1/fd/3"));
         assert_eq!(environment[0], ("A".into(), "1".into()));
-        assert_eq!(
-            environment[1].1,
-            "/own.so:/cache/lib/1/$LIB/libtracerun_preload.so"
-        );
+        assert_eq!(environment[1].1, "/own.so:/cache/lib/1/$LIB/libtracerun_preload.so");
         assert_eq!(environment[2].1, "0000000000000007:/proc/1/fd/3");
     }
 
@@ -138,9 +111,6 @@ mod tests {
         for (name, _) in LIB_FOLDERS {
             assert_eq!(fs::read(folder.join(name).join(FILE)).expect(name), b"library");
         }
-        assert_eq!(
-            fs::read_dir(cache.path().join("lib")).expect("a folder").count(),
-            1
-        );
+        assert_eq!(fs::read_dir(cache.path().join("lib")).expect("a folder").count(), 1);
     }
 }

@@ -29,9 +29,7 @@ pub(super) enum Unreadable {
 
 impl Memory {
     pub(super) fn of(thread: u32) -> Self {
-        Self {
-            thread: Pid::from_raw(thread as i32),
-        }
+        Self { thread: Pid::from_raw(thread as i32) }
     }
 
     /// Fills `buffer` from `address` on, as far as memory is mapped there, and returns how far.
@@ -40,10 +38,7 @@ impl Memory {
         while done < buffer.len() {
             let at = address.wrapping_add(done as u64);
             let piece = ((PAGE - at % PAGE) as usize).min(buffer.len() - done);
-            let remote = [RemoteIoVec {
-                base: at as usize,
-                len: piece,
-            }];
+            let remote = [RemoteIoVec { base: at as usize, len: piece }];
             match process_vm_readv(
                 self.thread,
                 &mut [IoSliceMut::new(&mut buffer[done..done + piece])],
@@ -142,10 +137,8 @@ mod tests {
 
     #[test]
     fn a_vector_of_strings_is_cut_at_its_limit() {
-        let strings: Vec<std::ffi::CString> = ["cc", "-c", "a.c"]
-            .iter()
-            .map(|text| std::ffi::CString::new(*text).expect("no NUL"))
-            .collect();
+        let strings: Vec<std::ffi::CString> =
+            ["cc", "-c", "a.c"].iter().map(|text| std::ffi::CString::new(*text).expect("no NUL")).collect();
         let mut pointers: Vec<u64> = strings.iter().map(|text| text.as_ptr() as u64).collect();
         pointers.push(0);
         assert_eq!(own().strings(pointers.as_ptr() as u64, 1000), b"cc\0-c\0a.c\0");

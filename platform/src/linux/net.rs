@@ -49,10 +49,7 @@ impl Net {
         let (report, child_report) = io::pipe().map_err(NetError::Refused)?;
         let (child_go, go) = io::pipe().map_err(NetError::Refused)?;
         let enabled = Arc::new(AtomicBool::new(true));
-        let ends = Arc::new(ChildEnds {
-            report: child_report,
-            go: child_go,
-        });
+        let ends = Arc::new(ChildEnds { report: child_report, go: child_go });
         let (still_enabled, weak) = (Arc::clone(&enabled), Arc::downgrade(&ends));
         let enter = move || match weak.upgrade() {
             Some(ends) if still_enabled.load(Ordering::Relaxed) => ends.enter(&filter),
@@ -65,13 +62,7 @@ impl Net {
         let (sender, receiver) = mpsc::channel();
         let first = Builder::new().name("supervisor".into()).spawn(move || {
             let supervisor = match greet(report, |listener, pid| {
-                Arc::new(Supervisor::new(
-                    Listener::new(listener),
-                    pid,
-                    sink,
-                    ring,
-                    own_folder,
-                ))
+                Arc::new(Supervisor::new(Listener::new(listener), pid, sink, ring, own_folder))
             }) {
                 Ok(Some(supervisor)) => supervisor,
                 Ok(None) => return Ok(()),
@@ -97,11 +88,8 @@ impl Net {
                 for _ in 1..THREADS {
                     let supervisor = Arc::clone(&supervisor);
                     // One thread is enough to go on.
-                    threads.extend(
-                        Builder::new()
-                            .name("supervisor".into())
-                            .spawn(move || supervisor.serve()),
-                    );
+                    threads
+                        .extend(Builder::new().name("supervisor".into()).spawn(move || supervisor.serve()));
                 }
                 Ok((child, Self { supervisor, threads }))
             }
@@ -111,9 +99,7 @@ impl Net {
                 // The child got on although nobody greeted it: not possible, but it must not run unseen.
                 let _ = child.kill();
                 let _ = child.wait();
-                let error = greeted
-                    .err()
-                    .map_or_else(|| io::Error::other("no listener"), io::Error::other);
+                let error = greeted.err().map_or_else(|| io::Error::other("no listener"), io::Error::other);
                 Err(NetError::Refused(error))
             }
         }
@@ -127,20 +113,14 @@ impl Net {
             report.survivors = self.supervisor.survivors();
             stop(&self.threads, &self.supervisor);
             if let Err(error) = stay_behind(&self.supervisor) {
-                report.gaps.push(GapReport {
-                    gap: Gap::SupervisorFailed,
-                    detail: error.to_string(),
-                });
+                report.gaps.push(GapReport { gap: Gap::SupervisorFailed, detail: error.to_string() });
             }
         }
         for thread in self.threads {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    report.gaps.push(GapReport {
-                        gap: Gap::SupervisorFailed,
-                        detail: error.to_string(),
-                    });
+                    report.gaps.push(GapReport { gap: Gap::SupervisorFailed, detail: error.to_string() });
                 }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
@@ -218,13 +198,7 @@ fn stay_behind(supervisor: &Supervisor) -> io::Result<()> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            for signal in [
-                libc::SIGHUP,
-                libc::SIGINT,
-                libc::SIGQUIT,
-                libc::SIGTERM,
-                libc::SIGPIPE,
-            ] {
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
                 // SAFETY: SIG_IGN is a valid disposition for these signals.
                 unsafe { libc::signal(signal, libc::SIG_IGN) };
             }

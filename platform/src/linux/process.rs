@@ -13,10 +13,7 @@ use crate::process::StandardInput;
 pub(crate) fn umask() -> u32 {
     // There is no call that only asks; changing it for a moment would race with other threads.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let digits = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Umask:\t"))
-        .unwrap_or("0022");
+    let digits = status.lines().find_map(|line| line.strip_prefix("Umask:\t")).unwrap_or("0022");
     u32::from_str_radix(digits, 8).unwrap_or(0o022)
 }
 
@@ -39,14 +36,7 @@ extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
 
 pub(crate) fn forward_signals_to(pid: u32) {
     COMMAND.store(pid as i32, Ordering::Relaxed);
-    for signal in [
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGTERM,
-        libc::SIGHUP,
-        libc::SIGUSR1,
-        libc::SIGUSR2,
-    ] {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
         // SAFETY: an all-zero value is valid for this structure: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
         action.sa_sigaction = pass_on as *const () as usize;
@@ -61,10 +51,7 @@ pub(crate) fn end_like(exit: Exit) -> ! {
         Exit::Code(code) => std::process::exit(i32::from(code)),
         Exit::Signal(signal) => {
             let signal = i32::from(signal);
-            let none = libc::rlimit {
-                rlim_cur: 0,
-                rlim_max: 0,
-            };
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: the kernel reads `none`; a core file would be tracerun's, not the command's.
             unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
             // SAFETY: SIG_DFL is a valid disposition, and raise takes an integer.

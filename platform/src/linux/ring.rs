@@ -80,9 +80,7 @@ impl Drainer {
     pub(super) fn finish(self) -> Finished {
         self.stop.store(true, Ordering::Release);
         self.shared.ring().ring_bell(&Futex);
-        self.thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -99,19 +97,10 @@ struct Futex;
 impl System for Futex {
     fn wait(&self, word: &AtomicU32, expected: u32) {
         const AT_MOST: Duration = Duration::from_millis(100);
-        let timeout = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: i64::from(AT_MOST.subsec_nanos()),
-        };
+        let timeout = libc::timespec { tv_sec: 0, tv_nsec: i64::from(AT_MOST.subsec_nanos()) };
         // SAFETY: the kernel reads `word` and `timeout`, both alive for the length of the call.
         unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                word.as_ptr(),
-                libc::FUTEX_WAIT,
-                expected,
-                &raw const timeout,
-            )
+            libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout)
         };
     }
 

@@ -24,16 +24,11 @@ const SYNC_WAKE_UP: u64 = 1;
 /// # Errors
 /// `EBUSY` when an ancestor has a listener already; whatever else the kernel says.
 pub(super) fn install(filter: &[sock_filter]) -> io::Result<RawFd> {
-    let program = sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_ptr().cast_mut(),
-    };
+    let program = sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     let listen = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    for (privileged, flags) in [
-        (true, listen | WAIT_KILLABLE_RECV),
-        (false, listen | WAIT_KILLABLE_RECV),
-        (false, listen),
-    ] {
+    for (privileged, flags) in
+        [(true, listen | WAIT_KILLABLE_RECV), (false, listen | WAIT_KILLABLE_RECV), (false, listen)]
+    {
         if !privileged {
             // SAFETY: this option of prctl reads its integer arguments only.
             unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
@@ -113,13 +108,8 @@ impl Listener {
             // SAFETY: an all-zero value is valid for this structure of integers, and the kernel requires it.
             let mut held: seccomp_notif = unsafe { std::mem::zeroed() };
             // SAFETY: the request writes one `seccomp_notif` to `held`.
-            let result = unsafe {
-                libc::ioctl(
-                    self.fd.as_raw_fd(),
-                    libc::SECCOMP_IOCTL_NOTIF_RECV as _,
-                    &mut held,
-                )
-            };
+            let result =
+                unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV as _, &mut held) };
             if result == 0 {
                 return Ok(Some(held));
             }
@@ -136,35 +126,20 @@ impl Listener {
 
     /// Answers a held call. That the caller is gone meanwhile is no error.
     pub(super) fn answer(&self, held: &seccomp_notif, answer: Answer) {
-        let mut response = seccomp_notif_resp {
-            id: held.id,
-            val: 0,
-            error: 0,
-            flags: 0,
-        };
+        let mut response = seccomp_notif_resp { id: held.id, val: 0, error: 0, flags: 0 };
         match answer {
             Answer::Continue => response.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
             Answer::Fail(errno) => response.error = -errno,
         }
         // SAFETY: the request reads one `seccomp_notif_resp`.
-        unsafe {
-            libc::ioctl(
-                self.fd.as_raw_fd(),
-                libc::SECCOMP_IOCTL_NOTIF_SEND as _,
-                &mut response,
-            )
-        };
+        unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND as _, &mut response) };
     }
 
     /// Whether the call is still held, so that what was read from its process was read from the right one.
     pub(super) fn is_held(&self, held: &seccomp_notif) -> bool {
         // SAFETY: the request reads one 64-bit id.
         unsafe {
-            libc::ioctl(
-                self.fd.as_raw_fd(),
-                libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _,
-                &raw const held.id,
-            ) == 0
+            libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const held.id) == 0
         }
     }
 
@@ -184,8 +159,7 @@ impl Listener {
 
     /// Whether no filtered process is left.
     fn is_at_end(&self) -> bool {
-        self.poll(PollFlags::empty(), PollTimeout::ZERO)
-            .contains(PollFlags::POLLHUP)
+        self.poll(PollFlags::empty(), PollTimeout::ZERO).contains(PollFlags::POLLHUP)
     }
 
     fn poll(&self, events: PollFlags, timeout: PollTimeout) -> PollFlags {

@@ -70,11 +70,8 @@ impl Supervisor {
     pub(super) fn survivors(&self) -> Vec<(u32, String)> {
         let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
         let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-        let mut left: Vec<_> = processes
-            .known
-            .iter()
-            .filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned())))
-            .collect();
+        let mut left: Vec<_> =
+            processes.known.iter().filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned()))).collect();
         left.sort_unstable();
         left
     }
@@ -109,19 +106,9 @@ impl Supervisor {
 
     fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>) -> Answer {
         let time_ns = now_ns();
-        let call = if held.data.arch == NATIVE_ARCH {
-            filter::watched(held.data.nr)
-        } else {
-            None
-        };
+        let call = if held.data.arch == NATIVE_ARCH { filter::watched(held.data.nr) } else { None };
         let target = self.target(held.pid, matches!(call, Some(Call::execve | Call::execveat)));
-        let mut judgement = Judgement {
-            supervisor: self,
-            held,
-            target,
-            time_ns,
-            buffer,
-        };
+        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };
         match call {
             Some(call) => judgement.call(call),
             None => {
@@ -138,38 +125,22 @@ impl Supervisor {
         if let (Some(&process), false) = (processes.of_thread.get(&thread), afresh) {
             return Target { thread, process };
         }
-        let kin = Kin::of(thread).unwrap_or(Kin {
-            process: thread,
-            parent: 0,
-        });
+        let kin = Kin::of(thread).unwrap_or(Kin { process: thread, parent: 0 });
         processes.of_thread.insert(thread, kin.process);
         let is_new = processes.known.insert(kin.process);
         drop(processes);
         if is_new {
             let event = Event::Fork { parent: kin.parent };
-            self.sink.record(&Record {
-                pid: kin.process,
-                time_ns: now_ns(),
-                event,
-            });
+            self.sink.record(&Record { pid: kin.process, time_ns: now_ns(), event });
         }
-        Target {
-            thread,
-            process: kin.process,
-        }
+        Target { thread, process: kin.process }
     }
 
     /// The interpreters of an executable that has been looked at; read from the file once.
     fn interpreters(&self, path: &[u8], look: &Look) -> Arc<[Vec<u8>]> {
-        let key = look
-            .stat
-            .map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
+        let key = look.stat.map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
         let mut known = self.interpreters.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(
-            known
-                .entry(key)
-                .or_insert_with(|| target::interpreters(path).into()),
-        )
+        Arc::clone(known.entry(key).or_insert_with(|| target::interpreters(path).into()))
     }
 
     fn forget(&self, process: u32) {
@@ -186,10 +157,8 @@ impl Supervisor {
 }
 
 fn describe(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("the supervisor failed").to_owned()
 }
 
@@ -205,11 +174,7 @@ struct Judgement<'a> {
 
 impl Judgement<'_> {
     fn send(&self, event: Event<'_>) {
-        self.supervisor.sink.record(&Record {
-            pid: self.target.process,
-            time_ns: self.time_ns,
-            event,
-        });
+        self.supervisor.sink.record(&Record { pid: self.target.process, time_ns: self.time_ns, event });
     }
 
     fn call(&mut self, call: Call) -> Answer {
@@ -283,10 +248,7 @@ impl Judgement<'_> {
     }
 
     fn is_own(&self, path: &[u8]) -> bool {
-        self.supervisor
-            .own_folder
-            .as_ref()
-            .is_some_and(|folder| path.starts_with(folder))
+        self.supervisor.own_folder.as_ref().is_some_and(|folder| path.starts_with(folder))
     }
 
     fn touch(&mut self, call: Call, touch: Touch) {
@@ -346,13 +308,10 @@ impl Judgement<'_> {
             _ if absent => Effect::Replace,
             other => other,
         };
-        access(
-            touch.kind,
-            Some(Change {
-                effect,
-                before: look.before,
-            }),
-        );
+        if effect != Effect::Metadata && matches!(look.before, Before::File(_)) {
+            self.supervisor.sink.before_change(path, touch.follow);
+        }
+        access(touch.kind, Some(Change { effect, before: look.before }));
         look
     }
 
@@ -369,14 +328,7 @@ impl Judgement<'_> {
         let access = |path: &[u8], outcome| {
             let path = Joined::absolute(path);
             let kind = AccessKind::Exec;
-            self.send(Event::Access(Access {
-                call,
-                kind,
-                outcome,
-                follow: true,
-                change: None,
-                path,
-            }));
+            self.send(Event::Access(Access { call, kind, outcome, follow: true, change: None, path }));
         };
         if outcome != Outcome::Done {
             access(&path, outcome);
@@ -385,11 +337,7 @@ impl Judgement<'_> {
         }
         let argv = self.target.memory().strings(argv, ARGV_LIMIT);
         let cwd = self.target.cwd().unwrap_or_default();
-        self.send(Event::Exec(Image {
-            exe: &path,
-            cwd: &cwd,
-            argv: &argv,
-        }));
+        self.send(Event::Exec(Image { exe: &path, cwd: &cwd, argv: &argv }));
         access(&path, outcome);
         for interpreter in self.supervisor.interpreters(&path, &look).iter() {
             // An interpreter may be named relative to the working directory.
@@ -416,14 +364,7 @@ impl Judgement<'_> {
                 let path = Joined::new(&cwd, name);
                 let outcome = target::look(&path.pieces().concat(), true).outcome;
                 let kind = AccessKind::Stat;
-                self.send(Event::Access(Access {
-                    call,
-                    kind,
-                    outcome,
-                    follow: true,
-                    change: None,
-                    path,
-                }));
+                self.send(Event::Access(Access { call, kind, outcome, follow: true, change: None, path }));
             }
         }
     }

@@ -57,11 +57,7 @@ impl Target {
 
     /// The path of descriptor `fd`.
     fn descriptor(self, fd: i32) -> Result<Vec<u8>, Unnamed> {
-        if fd == AT_FDCWD {
-            self.cwd()
-        } else {
-            self.link(&format!("fd/{fd}"))
-        }
+        if fd == AT_FDCWD { self.cwd() } else { self.link(&format!("fd/{fd}")) }
     }
 
     /// The absolute path of the descriptor itself, into `path`.
@@ -86,11 +82,7 @@ impl Target {
             Err(Unreadable::Forbidden) => return Err(Unnamed::Unreadable),
         }
         if path.is_empty() {
-            return if empty_is_descriptor {
-                self.name_descriptor(dir, path)
-            } else {
-                Err(Unnamed::Nothing)
-            };
+            return if empty_is_descriptor { self.name_descriptor(dir, path) } else { Err(Unnamed::Nothing) };
         }
         if path.first() != Some(&b'/') {
             let directory = self.descriptor(dir)?;
@@ -105,9 +97,7 @@ impl Target {
     /// The path that a name under `/proc/self` or `/dev/fd` leads to: `/proc/self/cwd/a` is another name for
     /// a file of the project, and means something else in this process.
     fn through_proc(self, path: &[u8]) -> Option<Result<Vec<u8>, Unnamed>> {
-        let mut parts = path
-            .split(|&byte| byte == b'/')
-            .filter(|part| !matches!(*part, b"" | b"."));
+        let mut parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
         let link = match (parts.next()?, parts.next()?) {
             (b"dev", b"stdin") => "fd/0".to_owned(),
             (b"dev", b"stdout") => "fd/1".to_owned(),
@@ -183,23 +173,14 @@ impl Kin {
         if unsafe { libc::ioctl(fd.as_raw_fd(), PIDFD_GET_INFO, info.as_mut_ptr()) } != 0 {
             return None;
         }
-        Some(Self {
-            process: (info[2] >> 32) as u32,
-            parent: info[3] as u32,
-        })
+        Some(Self { process: (info[2] >> 32) as u32, parent: info[3] as u32 })
     }
 
     fn from_proc(thread: u32) -> Option<Self> {
         let status = std::fs::read(format!("/proc/{thread}/status")).ok()?;
-        let field = |name: &[u8]| {
-            status
-                .split(|&byte| byte == b'\n')
-                .find_map(|line| line.strip_prefix(name))
-        };
-        Some(Self {
-            process: number(field(b"Tgid:\t")?)?,
-            parent: number(field(b"PPid:\t")?)?,
-        })
+        let field =
+            |name: &[u8]| status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name));
+        Some(Self { process: number(field(b"Tgid:\t")?)?, parent: number(field(b"PPid:\t")?)? })
     }
 }
 
@@ -216,11 +197,7 @@ pub(super) struct Look {
 
 /// Looks at the absolute `path` as a call would that follows or does not follow a link at its end.
 pub(super) fn look(path: &[u8], follow: bool) -> Look {
-    let nothing = |outcome, before| Look {
-        before,
-        outcome,
-        stat: None,
-    };
+    let nothing = |outcome, before| Look { before, outcome, stat: None };
     let Ok(path) = CString::new(path) else {
         return nothing(Outcome::Refused, Before::Unknown);
     };
@@ -236,11 +213,7 @@ pub(super) fn look(path: &[u8], follow: bool) -> Look {
             libc::S_IFLNK => Before::Symlink,
             _ => Before::Other,
         };
-        return Look {
-            before,
-            outcome: Outcome::Done,
-            stat: Some(stat),
-        };
+        return Look { before, outcome: Outcome::Done, stat: Some(stat) };
     }
     match std::io::Error::last_os_error().raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => nothing(Outcome::Absent, Before::Absent),
@@ -273,9 +246,7 @@ fn interpreter(path: &Path) -> Option<Vec<u8>> {
     let head = &head[..count];
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|&byte| byte == b'\n').next()?;
-        let mut words = line
-            .split(|byte| matches!(byte, b' ' | b'\t'))
-            .filter(|word| !word.is_empty());
+        let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
         return words.next().map(<[u8]>::to_vec);
     }
     let (offset, length) = elf_interpreter(head)?;
@@ -315,10 +286,7 @@ fn elf_interpreter(head: &[u8]) -> Option<(u64, usize)> {
         } else {
             (field(header + 4, 4)?, field(header + 16, 4)?)
         };
-        Some((
-            offset,
-            usize::try_from(length).ok().filter(|length| *length <= 4096)?,
-        ))
+        Some((offset, usize::try_from(length).ok().filter(|length| *length <= 4096)?))
     })
 }
 
@@ -327,33 +295,22 @@ mod tests {
     use super::*;
 
     fn own() -> Target {
-        Target {
-            thread: std::process::id(),
-            process: std::process::id(),
-        }
+        Target { thread: std::process::id(), process: std::process::id() }
     }
 
     fn named(name: &str) -> Result<Vec<u8>, Unnamed> {
         let name = CString::new(name).expect("no NUL");
         let mut path = Vec::new();
-        own()
-            .name_at(AT_FDCWD, name.as_ptr() as u64, false, &mut path)
-            .map(|()| path)
+        own().name_at(AT_FDCWD, name.as_ptr() as u64, false, &mut path).map(|()| path)
     }
 
     #[test]
     fn names_through_proc_mean_what_they_mean_in_the_process() {
-        let cwd = std::env::current_dir()
-            .expect("a cwd")
-            .into_os_string()
-            .into_vec();
+        let cwd = std::env::current_dir().expect("a cwd").into_os_string().into_vec();
         let inside = [&cwd[..], b"/a/b"].concat();
         assert_eq!(named("a/b"), Ok(inside.clone()));
         assert_eq!(named("/proc/self/cwd/a/b"), Ok(inside.clone()));
-        assert_eq!(
-            named(&format!("/proc/{}/cwd//./a/b", std::process::id())),
-            Ok(inside)
-        );
+        assert_eq!(named(&format!("/proc/{}/cwd//./a/b", std::process::id())), Ok(inside));
         assert_eq!(named("/proc/self/maps"), Ok(b"/proc/self/maps".to_vec()));
         assert_eq!(named("/proc/1/cwd/a"), Ok(b"/proc/1/cwd/a".to_vec()));
         assert_eq!(named(""), Err(Unnamed::Nothing));
@@ -382,20 +339,13 @@ mod tests {
         let found = interpreters(outer.as_os_str().as_bytes());
         assert_eq!(found[0], inner.as_os_str().as_bytes());
         assert_eq!(found[1], b"/bin/sh");
-        assert!(
-            found[2].starts_with(b"/lib"),
-            "{:?}",
-            String::from_utf8_lossy(&found[2])
-        );
+        assert!(found[2].starts_with(b"/lib"), "{:?}", String::from_utf8_lossy(&found[2]));
         assert_eq!(found.len(), 3);
     }
 
     #[test]
     fn both_ways_to_find_the_kin_of_a_thread_agree() {
-        let expected = Kin {
-            process: std::process::id(),
-            parent: std::os::unix::process::parent_id(),
-        };
+        let expected = Kin { process: std::process::id(), parent: std::os::unix::process::parent_id() };
         let thread = nix::unistd::gettid().as_raw() as u32;
         assert_eq!(Kin::from_proc(thread), Some(expected));
         // Absent before Linux 6.13, never wrong.

@@ -9,8 +9,8 @@ use shm_protocol::access::Gap;
 use shm_protocol::record::Exit;
 use shm_protocol::session::VARIABLE;
 
-use super::process::exit_of;
 use super::net::{Net, NetError};
+use super::process::exit_of;
 use super::ring::{Drainer, SharedRing};
 use super::{filter, inject};
 use crate::tracing::{Capture, CaptureChoice, CaptureReport, Command, GapReport, Sink, SpawnError};
@@ -43,17 +43,12 @@ impl Tracee {
         };
         if !command.cwd.is_dir() {
             let source = io::Error::from(ErrorKind::NotADirectory);
-            return Err(SpawnError::Tracing {
-                what: "entering the working directory",
-                source,
-            });
+            return Err(SpawnError::Tracing { what: "entering the working directory", source });
         }
 
         let cookie = random().map_err(tracing("drawing a random number"))?;
-        let library = command
-            .library_folder
-            .as_deref()
-            .filter(|_| command.capture != CaptureChoice::SeccompOnly);
+        let library =
+            command.library_folder.as_deref().filter(|_| command.capture != CaptureChoice::SeccompOnly);
         let mut environment = command.environment;
         let mut shared = None;
         if let Some(folder) = library {
@@ -63,20 +58,11 @@ impl Tracee {
             }
         }
         let mut child = process::Command::new(&program);
-        child
-            .args(command.argv.iter().skip(1))
-            .env_clear()
-            .envs(environment)
-            .current_dir(&command.cwd);
-        child
-            .stdin(command.stdin)
-            .stdout(command.stdout)
-            .stderr(command.stderr);
+        child.args(command.argv.iter().skip(1)).env_clear().envs(environment).current_dir(&command.cwd);
+        child.stdin(command.stdin).stdout(command.stdout).stderr(command.stderr);
 
         let drain = |shared: &Option<Arc<SharedRing>>| {
-            let drainer = shared
-                .as_ref()
-                .map(|ring| Drainer::start(Arc::clone(ring), Arc::clone(&sink)));
+            let drainer = shared.as_ref().map(|ring| Drainer::start(Arc::clone(ring), Arc::clone(&sink)));
             drainer.transpose().map_err(tracing("starting a thread"))
         };
         let mut no_filter = "not asked for".to_owned();
@@ -85,12 +71,7 @@ impl Tracee {
             let filter = filter::build(cookie, command.watch_stdin);
             match Net::spawn(&mut child, filter, Arc::clone(&sink), shared.clone(), own_folder) {
                 Ok((child, net)) => {
-                    return Ok(Self {
-                        child,
-                        net: Some(net),
-                        drainer: drain(&shared)?,
-                        gaps: Vec::new(),
-                    });
+                    return Ok(Self { child, net: Some(net), drainer: drain(&shared)?, gaps: Vec::new() });
                 }
                 Err(NetError::Command(source)) => return Err(refused(source)),
                 Err(NetError::Refused(source)) if command.capture == CaptureChoice::Auto => {
@@ -108,16 +89,8 @@ impl Tracee {
             child.env(VARIABLE, inject::session(0, &ring.path()));
         }
         let child = child.spawn().map_err(refused)?;
-        let gaps = vec![GapReport {
-            gap: Gap::NoFilter,
-            detail: no_filter,
-        }];
-        Ok(Self {
-            child,
-            net: None,
-            drainer: drain(&shared)?,
-            gaps,
-        })
+        let gaps = vec![GapReport { gap: Gap::NoFilter, detail: no_filter }];
+        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -129,17 +102,8 @@ impl Tracee {
     }
 
     pub(crate) fn finish(self, grace: Duration) -> CaptureReport {
-        let capture = if self.net.is_some() {
-            Capture::Seccomp
-        } else {
-            Capture::Preload
-        };
-        let mut report = CaptureReport {
-            capture,
-            gaps: self.gaps,
-            survivors: Vec::new(),
-            dropped: 0,
-        };
+        let capture = if self.net.is_some() { Capture::Seccomp } else { Capture::Preload };
+        let mut report = CaptureReport { capture, gaps: self.gaps, survivors: Vec::new(), dropped: 0 };
         if let Some(net) = self.net {
             net.finish(grace, &mut report);
         }
@@ -149,10 +113,7 @@ impl Tracee {
             // A record that was begun and not finished tells of a process that was killed while it reported.
             let unreadable = finished.bad + finished.unfinished;
             if unreadable > 0 {
-                report.gaps.push(GapReport {
-                    gap: Gap::BadRecord,
-                    detail: format!("{unreadable} records"),
-                });
+                report.gaps.push(GapReport { gap: Gap::BadRecord, detail: format!("{unreadable} records") });
             }
         }
         report

@@ -278,7 +278,9 @@ mod tests {
 
     #[test]
     fn a_rename_reads_what_it_moves() {
-        let Meaning::Two(from, to) = Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0]) else { panic!("two touches") };
+        let Meaning::Two(from, to) = Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0]) else {
+            panic!("two touches")
+        };
         assert_eq!((from.kind, from.reads), (AccessKind::Delete, true));
         assert_eq!((to.kind, to.reads), (AccessKind::Write, false));
     }
@@ -289,10 +291,7 @@ mod tests {
             Call::lstat.meaning([8, 0, 0, 0, 0, 0]),
             Call::newfstatat.meaning([CWD, 8, 0, 0x100, 0, 0])
         );
-        assert_eq!(
-            Call::rename.meaning([8, 9, 0, 0, 0, 0]),
-            Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0])
-        );
+        assert_eq!(Call::rename.meaning([8, 9, 0, 0, 0, 0]), Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0]));
         assert_eq!(
             Call::creat.meaning([8, 0o644, 0, 0, 0, 0]),
             Call::open.meaning([8, 0o1101, 0o644, 0, 0, 0])

@@ -49,15 +49,7 @@ pub struct Touch {
 
 impl Touch {
     const fn look(dir: u64, name: Name, kind: AccessKind, follow: bool) -> Self {
-        Self {
-            dir: dir as i32,
-            name,
-            kind,
-            effect: None,
-            reads: false,
-            needs: Needs::Present,
-            follow,
-        }
+        Self { dir: dir as i32, name, kind, effect: None, reads: false, needs: Needs::Present, follow }
     }
 
     const fn write(dir: u64, name: Name, effect: Effect, needs: Needs, follow: bool) -> Self {
@@ -169,11 +161,7 @@ const RENAME_EXCHANGE: u64 = 2;
 const CLONE_NEWNS: u64 = 0x0002_0000;
 
 const fn name(path: u64, flags: u64) -> Name {
-    if flags & AT_EMPTY_PATH == 0 {
-        Name::At(path)
-    } else {
-        Name::AtOrDescriptor(path)
-    }
+    if flags & AT_EMPTY_PATH == 0 { Name::At(path) } else { Name::AtOrDescriptor(path) }
 }
 
 const fn follows(flags: u64) -> bool {
@@ -204,11 +192,7 @@ pub(super) const fn opened(dir: u64, path: u64, flags: u64) -> Meaning {
     } else if creates {
         Effect::Create
     } else {
-        let kind = if flags & O_DIRECTORY != 0 {
-            AccessKind::Stat
-        } else {
-            AccessKind::Read
-        };
+        let kind = if flags & O_DIRECTORY != 0 { AccessKind::Stat } else { AccessKind::Read };
         return Meaning::Touch(Touch::look(dir, at, kind, follow));
     };
     let mut touch = Touch::write(dir, at, effect, needs, follow);
@@ -218,22 +202,12 @@ pub(super) const fn opened(dir: u64, path: u64, flags: u64) -> Meaning {
 
 /// Metadata of a path asked for: stat, access, statfs, getxattr, an inotify watch.
 pub(super) const fn looked_up(dir: u64, path: u64, flags: u64) -> Meaning {
-    Meaning::Touch(Touch::look(
-        dir,
-        name(path, flags),
-        AccessKind::Stat,
-        follows(flags),
-    ))
+    Meaning::Touch(Touch::look(dir, name(path, flags), AccessKind::Stat, follows(flags)))
 }
 
 /// readlink(2): an empty name means the descriptor itself, without a flag.
 pub(super) const fn link_read(dir: u64, path: u64) -> Meaning {
-    Meaning::Touch(Touch::look(
-        dir,
-        Name::AtOrDescriptor(path),
-        AccessKind::Stat,
-        false,
-    ))
+    Meaning::Touch(Touch::look(dir, Name::AtOrDescriptor(path), AccessKind::Stat, false))
 }
 
 /// getdents(2).
@@ -244,51 +218,23 @@ pub(super) const fn listed(fd: u64) -> Meaning {
 /// chmod, chown, utime, setxattr.
 pub(super) const fn metadata_changed(dir: u64, path: u64, flags: u64) -> Meaning {
     // utimensat(fd, NULL, …) names the descriptor.
-    let name = if path == 0 {
-        Name::Descriptor
-    } else {
-        name(path, flags)
-    };
-    Meaning::Touch(Touch::write(
-        dir,
-        name,
-        Effect::Metadata,
-        Needs::Present,
-        follows(flags),
-    ))
+    let name = if path == 0 { Name::Descriptor } else { name(path, flags) };
+    Meaning::Touch(Touch::write(dir, name, Effect::Metadata, Needs::Present, follows(flags)))
 }
 
 /// fchmod, fchown, fsetxattr.
 pub(super) const fn descriptor_metadata_changed(fd: u64) -> Meaning {
-    Meaning::Touch(Touch::write(
-        fd,
-        Name::Descriptor,
-        Effect::Metadata,
-        Needs::Present,
-        true,
-    ))
+    Meaning::Touch(Touch::write(fd, Name::Descriptor, Effect::Metadata, Needs::Present, true))
 }
 
 /// truncate(2): what is kept of the old content shows through.
 pub(super) const fn truncated(path: u64) -> Meaning {
-    Meaning::Touch(Touch::write(
-        CWD,
-        Name::At(path),
-        Effect::Modify,
-        Needs::Present,
-        true,
-    ))
+    Meaning::Touch(Touch::write(CWD, Name::At(path), Effect::Modify, Needs::Present, true))
 }
 
 /// mkdir, mknod, symlink.
 pub(super) const fn made(dir: u64, path: u64) -> Meaning {
-    Meaning::Touch(Touch::write(
-        dir,
-        Name::At(path),
-        Effect::Replace,
-        Needs::Absent,
-        false,
-    ))
+    Meaning::Touch(Touch::write(dir, Name::At(path), Effect::Replace, Needs::Absent, false))
 }
 
 /// unlink, rmdir.
@@ -306,11 +252,7 @@ pub(super) const fn renamed(from_dir: u64, from: u64, to_dir: u64, to: u64, flag
             Touch::write(to_dir, Name::At(to), Effect::Modify, both, false),
         );
     }
-    let needs = if flags & RENAME_NOREPLACE != 0 {
-        Needs::Absent
-    } else {
-        Needs::Either
-    };
+    let needs = if flags & RENAME_NOREPLACE != 0 { Needs::Absent } else { Needs::Either };
     Meaning::Two(
         Touch { reads: true, ..Touch::delete(from_dir, Name::At(from)) },
         Touch::write(to_dir, Name::At(to), Effect::Replace, needs, false),
@@ -344,11 +286,7 @@ pub(super) const fn executed(dir: u64, path: u64, argv: u64, flags: u64) -> Mean
 
 /// unshare, setns: only a new mount namespace changes what paths mean.
 pub(super) const fn namespaces_changed(flags: u64) -> Meaning {
-    if flags & CLONE_NEWNS != 0 {
-        Meaning::ChangeRoot
-    } else {
-        Meaning::Nothing
-    }
+    if flags & CLONE_NEWNS != 0 { Meaning::ChangeRoot } else { Meaning::Nothing }
 }
 
 /// connect(2).

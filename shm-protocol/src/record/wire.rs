@@ -73,9 +73,7 @@ impl<'a> Record<'a> {
         let (tag, [d0, d1, d2, d3, d4, d5, d6, d7]) = self.tag_and_detail();
         let [p0, p1, p2, p3] = self.pid.to_le_bytes();
         let [t0, t1, t2, t3, t4, t5, t6, t7] = self.time_ns.to_le_bytes();
-        put(&[
-            tag, p0, p1, p2, p3, t0, t1, t2, t3, t4, t5, t6, t7, d0, d1, d2, d3, d4, d5, d6, d7,
-        ]);
+        put(&[tag, p0, p1, p2, p3, t0, t1, t2, t3, t4, t5, t6, t7, d0, d1, d2, d3, d4, d5, d6, d7]);
         for piece in self.pieces() {
             put(piece);
         }
@@ -86,32 +84,8 @@ impl<'a> Record<'a> {
     /// # Errors
     /// The bytes are not what [`Record::encode`] makes of any record with sound paths.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, BadRecord> {
-        let (
-            &[
-                tag,
-                p0,
-                p1,
-                p2,
-                p3,
-                t0,
-                t1,
-                t2,
-                t3,
-                t4,
-                t5,
-                t6,
-                t7,
-                d0,
-                d1,
-                d2,
-                d3,
-                d4,
-                d5,
-                d6,
-                d7,
-            ],
-            rest,
-        ) = bytes.split_first_chunk::<HEAD>().ok_or(BadRecord::Length)?;
+        let (&[tag, p0, p1, p2, p3, t0, t1, t2, t3, t4, t5, t6, t7, d0, d1, d2, d3, d4, d5, d6, d7], rest) =
+            bytes.split_first_chunk::<HEAD>().ok_or(BadRecord::Length)?;
         Ok(Self {
             pid: u32::from_le_bytes([p0, p1, p2, p3]),
             time_ns: u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
@@ -167,9 +141,9 @@ fn event(tag: u8, detail: [u8; DETAIL], rest: &[u8]) -> Result<Event<'_>, BadRec
         return Err(BadRecord::Length);
     }
     match (tag, detail) {
-        (FORK, [p0, p1, p2, p3, 0, 0, 0, 0]) => Ok(Event::Fork {
-            parent: u32::from_le_bytes([p0, p1, p2, p3]),
-        }),
+        (FORK, [p0, p1, p2, p3, 0, 0, 0, 0]) => {
+            Ok(Event::Fork { parent: u32::from_le_bytes([p0, p1, p2, p3]) })
+        }
         (EXIT, [code, 0, 0, 0, 0, 0, 0, 0]) => Ok(Event::Exit(Exit::Code(code))),
         (EXIT, [signal, 1, 0, 0, 0, 0, 0, 0]) => Ok(Event::Exit(Exit::Signal(signal))),
         (GAP, [gap, 0, 0, 0, 0, 0, 0, 0]) => Gap::from_wire(gap).map(Event::Gap).ok_or(BadRecord::Value),
@@ -183,11 +157,7 @@ fn event(tag: u8, detail: [u8; DETAIL], rest: &[u8]) -> Result<Event<'_>, BadRec
 
 /// An event without details.
 fn zeros(detail: [u8; DETAIL], event: Event<'_>) -> Result<Event<'_>, BadRecord> {
-    if detail == [0; DETAIL] {
-        Ok(event)
-    } else {
-        Err(BadRecord::Value)
-    }
+    if detail == [0; DETAIL] { Ok(event) } else { Err(BadRecord::Value) }
 }
 
 fn access_detail(access: &Access<'_>) -> [u8; DETAIL] {
@@ -225,28 +195,18 @@ fn access(
 }
 
 fn image([e0, e1, e2, e3, c0, c1, c2, c3]: [u8; DETAIL], rest: &[u8]) -> Result<Image<'_>, BadRecord> {
-    let (exe, rest) = rest
-        .split_at_checked(u32::from_le_bytes([e0, e1, e2, e3]) as usize)
-        .ok_or(BadRecord::Length)?;
-    let (cwd, argv) = rest
-        .split_at_checked(u32::from_le_bytes([c0, c1, c2, c3]) as usize)
-        .ok_or(BadRecord::Length)?;
+    let (exe, rest) =
+        rest.split_at_checked(u32::from_le_bytes([e0, e1, e2, e3]) as usize).ok_or(BadRecord::Length)?;
+    let (cwd, argv) =
+        rest.split_at_checked(u32::from_le_bytes([c0, c1, c2, c3]) as usize).ok_or(BadRecord::Length)?;
     if !matches!(argv.last(), None | Some(0)) {
         return Err(BadRecord::Value);
     }
-    Ok(Image {
-        exe: absolute(exe)?,
-        cwd: if cwd.is_empty() { cwd } else { absolute(cwd)? },
-        argv,
-    })
+    Ok(Image { exe: absolute(exe)?, cwd: if cwd.is_empty() { cwd } else { absolute(cwd)? }, argv })
 }
 
 fn absolute(path: &[u8]) -> Result<&[u8], BadRecord> {
-    if path.first() == Some(&b'/') && !path.contains(&0) {
-        Ok(path)
-    } else {
-        Err(BadRecord::Path)
-    }
+    if path.first() == Some(&b'/') && !path.contains(&0) { Ok(path) } else { Err(BadRecord::Path) }
 }
 
 #[cfg(test)]
@@ -271,10 +231,10 @@ mod tests {
 
     fn change() -> impl Strategy<Value = Option<Change>> {
         let before = (0..6_u8, any::<u16>()).prop_map(|(tag, mode)| Before::from_wire(tag, mode).unwrap());
-        prop::option::of((1..=4_u8, before).prop_map(|(effect, before)| Change {
-            effect: Effect::from_wire(effect).unwrap(),
-            before,
-        }))
+        prop::option::of(
+            (1..=4_u8, before)
+                .prop_map(|(effect, before)| Change { effect: Effect::from_wire(effect).unwrap(), before }),
+        )
     }
 
     proptest! {
@@ -337,11 +297,7 @@ mod tests {
         ];
         events.extend(Gap::ALL.map(Event::Gap));
         for event in events {
-            let record = Record {
-                pid: 4711,
-                time_ns: 1 << 60,
-                event,
-            };
+            let record = Record { pid: 4711, time_ns: 1 << 60, event };
             let bytes = bytes_of(&record);
             assert_eq!(Record::decode(&bytes), Ok(record));
             for length in 0..HEAD {
@@ -363,44 +319,18 @@ mod tests {
             path: Joined::absolute(b""),
         };
         for path in [&b""[..], b"a", b"/a\0"] {
-            let event = Event::Access(Access {
-                path: Joined::absolute(path),
-                ..access
-            });
+            let event = Event::Access(Access { path: Joined::absolute(path), ..access });
             assert_eq!(
-                Record::decode(&bytes_of(&Record {
-                    pid: 1,
-                    time_ns: 1,
-                    event
-                })),
+                Record::decode(&bytes_of(&Record { pid: 1, time_ns: 1, event })),
                 Err(BadRecord::Path)
             );
-            let event = Event::Exec(Image {
-                exe: path,
-                cwd: b"/",
-                argv: b"",
-            });
+            let event = Event::Exec(Image { exe: path, cwd: b"/", argv: b"" });
             assert_eq!(
-                Record::decode(&bytes_of(&Record {
-                    pid: 1,
-                    time_ns: 1,
-                    event
-                })),
+                Record::decode(&bytes_of(&Record { pid: 1, time_ns: 1, event })),
                 Err(BadRecord::Path)
             );
         }
-        let event = Event::Exec(Image {
-            exe: b"/a",
-            cwd: b"",
-            argv: b"a",
-        });
-        assert_eq!(
-            Record::decode(&bytes_of(&Record {
-                pid: 1,
-                time_ns: 1,
-                event
-            })),
-            Err(BadRecord::Value)
-        );
+        let event = Event::Exec(Image { exe: b"/a", cwd: b"", argv: b"a" });
+        assert_eq!(Record::decode(&bytes_of(&Record { pid: 1, time_ns: 1, event })), Err(BadRecord::Value));
     }
 }

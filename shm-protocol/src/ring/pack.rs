@@ -15,11 +15,7 @@ pub(super) struct Packer<'m> {
 
 impl<'m> Packer<'m> {
     pub(super) fn new(words: &'m [AtomicU64]) -> Self {
-        Self {
-            words: words.iter(),
-            held: 0,
-            count: 0,
-        }
+        Self { words: words.iter(), held: 0, count: 0 }
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) {

@@ -69,11 +69,7 @@ impl<'m> Reader<'m> {
     pub fn new(ring: Ring<'m>) -> Self {
         Self {
             ring,
-            progress: [Progress {
-                generation: Generation::FIRST,
-                position: 0,
-                before: None,
-            }; MAX_CHUNKS],
+            progress: [Progress { generation: Generation::FIRST, position: 0, before: None }; MAX_CHUNKS],
             buffer: [[0; PAYLOAD_BYTES]; payload_words(MAX_RECORD)],
             total: Drained::default(),
             heard: 0,
@@ -145,28 +141,15 @@ impl<'m> Reader<'m> {
             }
         }
         self.add(drained);
-        let Drained {
-            records,
-            unfinished,
-            bad,
-        } = self.total;
-        Finished {
-            records,
-            unfinished,
-            bad,
-            lost: self.ring.lost(),
-        }
+        let Drained { records, unfinished, bad } = self.total;
+        Finished { records, unfinished, bad, lost: self.ring.lost() }
     }
 
     /// The chunk at `index` if it may hold something: if it is taken, or was freed once, so that a writer that took it
     /// before may have come late. A chunk never used is not looked at: that would make the system provide its memory.
     fn touched(&self, index: usize) -> Option<&'m [AtomicU64]> {
         let reused = self.progress.get(index)?.generation != Generation::FIRST;
-        if reused || !self.ring.is_free(index) {
-            self.ring.chunk(index)
-        } else {
-            None
-        }
+        if reused || !self.ring.is_free(index) { self.ring.chunk(index) } else { None }
     }
 
     /// Reads a chunk as far as it is committed.
@@ -235,18 +218,13 @@ impl Progress {
         let empty = Head::Empty.to_word(self.generation);
         let sealed = Head::Sealed.to_word(self.generation);
         chunk.get(self.position).is_some_and(|head| {
-            head.compare_exchange(empty, sealed, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+            head.compare_exchange(empty, sealed, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         })
     }
 
     /// Makes an ended chunk empty in its next generation.
     fn empty(&mut self, chunk: &[AtomicU64]) {
-        *self = Self {
-            generation: self.generation.next(),
-            position: 0,
-            before: None,
-        };
+        *self = Self { generation: self.generation.next(), position: 0, before: None };
         let empty = Head::Empty.to_word(self.generation);
         if let Some((first, rest)) = chunk.split_first() {
             for word in rest {
@@ -265,8 +243,7 @@ fn head_of(generation: Generation, word: &AtomicU64) -> Option<Head> {
 
 impl Ring<'_> {
     fn is_free(&self, chunk: usize) -> bool {
-        self.free_bit(chunk)
-            .is_some_and(|(free, bit)| free.load(Ordering::Relaxed) & bit != 0)
+        self.free_bit(chunk).is_some_and(|(free, bit)| free.load(Ordering::Relaxed) & bit != 0)
     }
 
     fn set_free(&self, chunk: usize) {

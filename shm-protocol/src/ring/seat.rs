@@ -77,11 +77,7 @@ mod tests {
         for generation in [Generation::FIRST, Generation::from_bits(u64::MAX)] {
             for chunk in [0, 1, MAX_CHUNKS - 1] {
                 for position in [0, 1, MAX_CHUNK_WORDS] {
-                    let place = Place {
-                        chunk,
-                        generation,
-                        position,
-                    };
+                    let place = Place { chunk, generation, position };
                     assert_eq!(Place::from_bits(place.to_bits()), Some(place));
                 }
             }

@@ -17,18 +17,12 @@ const TICK_WORDS: usize = 1 + 3;
 
 /// Memory for a ring of `chunks` chunks.
 fn memory(chunks: usize, chunk_words: usize) -> Vec<Word> {
-    (0..HEADER_WORDS + chunks * chunk_words)
-        .map(|_| Word::new(0))
-        .collect()
+    (0..HEADER_WORDS + chunks * chunk_words).map(|_| Word::new(0)).collect()
 }
 
 /// The smallest record.
 fn tick(time_ns: u64) -> Record<'static> {
-    Record {
-        pid: 7,
-        time_ns,
-        event: Event::Instrumented,
-    }
+    Record { pid: 7, time_ns, event: Event::Instrumented }
 }
 
 fn access<'a>(directory: &'a [u8], name: &'a [u8]) -> Record<'a> {
@@ -41,11 +35,7 @@ fn access<'a>(directory: &'a [u8], name: &'a [u8]) -> Record<'a> {
         change: None,
         path,
     };
-    Record {
-        pid: 7,
-        time_ns: 1,
-        event: Event::Access(access),
-    }
+    Record { pid: 7, time_ns: 1, event: Event::Access(access) }
 }
 
 /// A system in which nobody else runs: who waits would wait for ever.
@@ -56,10 +46,7 @@ struct Alone {
 
 impl Alone {
     fn new() -> Self {
-        Self {
-            reader_is_gone: AtomicBool::new(false),
-            waits: Cell::new(0),
-        }
+        Self { reader_is_gone: AtomicBool::new(false), waits: Cell::new(0) }
     }
 }
 
@@ -79,14 +66,7 @@ impl System for Alone {
 fn drain(reader: &mut Reader<'_>) -> Vec<u64> {
     let mut times = Vec::new();
     let drained = reader.drain(&mut |_| false, &mut |record| times.push(record.time_ns));
-    assert_eq!(
-        drained,
-        Drained {
-            records: times.len() as u64,
-            unfinished: 0,
-            bad: 0
-        }
-    );
+    assert_eq!(drained, Drained { records: times.len() as u64, unfinished: 0, bad: 0 });
     times
 }
 
@@ -113,14 +93,9 @@ fn two_paths_of_full_length_fit_and_what_is_longer_is_lost() {
     let memory = memory(2, MAX_CHUNK_WORDS);
     let ring = Ring::format(&memory, 1).unwrap();
     let (directory, name) = ([b'/'; 4096], [b'n'; 4096]);
-    ring.write(&Seat::new(), &access(&directory, &name), &Alone::new())
-        .unwrap();
+    ring.write(&Seat::new(), &access(&directory, &name), &Alone::new()).unwrap();
     let address = vec![b'a'; MAX_RECORD];
-    let long = Record {
-        pid: 1,
-        time_ns: 0,
-        event: Event::Network(&address),
-    };
+    let long = Record { pid: 1, time_ns: 0, event: Event::Network(&address) };
     assert_eq!(ring.write(&Seat::new(), &long, &Alone::new()), Err(Lost));
     assert_eq!(ring.lost(), 1);
     assert!(!ring.is_closed(), "one unfit record does not end the ring");
@@ -133,30 +108,16 @@ fn what_was_formatted_opens_and_nothing_else_does() {
     assert_eq!(Ring::open(&memory[..1]).unwrap_err(), BadRing::Size);
     Ring::format_with_chunks(&memory, 42, 16).unwrap();
     assert_eq!(Ring::open(&memory).unwrap().reader(), 42);
-    assert_eq!(
-        Ring::open(&memory[..memory.len() - 1]).unwrap_err(),
-        BadRing::Size
-    );
+    assert_eq!(Ring::open(&memory[..memory.len() - 1]).unwrap_err(), BadRing::Size);
     memory[VERSION_AT].store(VERSION + 1, Ordering::Relaxed);
     assert_eq!(Ring::open(&memory).unwrap_err(), BadRing::Version);
-    for geometry in [
-        0,
-        1,
-        16 << 32,
-        1 << 32 | 1,
-        u64::MAX,
-        16 << 32 | 4,
-        5000 << 32 | 1,
-    ] {
+    for geometry in [0, 1, 16 << 32, 1 << 32 | 1, u64::MAX, 16 << 32 | 4, 5000 << 32 | 1] {
         memory[VERSION_AT].store(VERSION, Ordering::Relaxed);
         memory[GEOMETRY_AT].store(geometry, Ordering::Relaxed);
         assert_eq!(Ring::open(&memory).unwrap_err(), BadRing::Size, "{geometry:x}");
     }
     for chunk_words in [0, 1, MAX_CHUNK_WORDS + 1, usize::MAX] {
-        assert_eq!(
-            Ring::format_with_chunks(&memory, 42, chunk_words).unwrap_err(),
-            BadRing::Size
-        );
+        assert_eq!(Ring::format_with_chunks(&memory, 42, chunk_words).unwrap_err(), BadRing::Size);
     }
 }
 
@@ -181,13 +142,7 @@ fn records_go_round_the_ring_many_times() {
         }
     }
     let finished = reader.finish(&mut |record| came.push(record.time_ns));
-    assert_eq!(
-        finished,
-        Finished {
-            records: 1000,
-            ..Finished::default()
-        }
-    );
+    assert_eq!(finished, Finished { records: 1000, ..Finished::default() });
     came.sort_unstable();
     assert!(came.into_iter().eq(0..1000));
     assert_eq!(system.waits.get(), 0);
@@ -199,18 +154,12 @@ fn a_full_ring_waits_and_ends_when_the_reader_is_gone() {
     let ring = Ring::format_with_chunks(&memory, 1, TICK_WORDS).unwrap();
     let (seat, system) = (Seat::new(), Alone::new());
     ring.write(&seat, &tick(1), &system).unwrap();
-    system
-        .reader_is_gone
-        .store(true, std::sync::atomic::Ordering::Relaxed);
+    system.reader_is_gone.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(ring.write(&seat, &tick(2), &system), Err(Lost));
     assert!(ring.is_closed());
     assert_eq!(
         Reader::new(ring).finish(&mut |_| {}),
-        Finished {
-            records: 1,
-            lost: 1,
-            ..Finished::default()
-        }
+        Finished { records: 1, lost: 1, ..Finished::default() }
     );
 }
 
@@ -222,11 +171,7 @@ fn a_reader_that_never_makes_room_is_given_up_after_a_bounded_number_of_waits() 
     ring.write(&seat, &tick(1), &system).unwrap();
     assert_eq!(ring.write(&seat, &tick(2), &system), Err(Lost));
     assert!((1..=1000).contains(&system.waits.get()));
-    assert_eq!(
-        ring.write(&seat, &tick(3), &Alone::new()),
-        Err(Lost),
-        "and does not hold up the next record"
-    );
+    assert_eq!(ring.write(&seat, &tick(3), &Alone::new()), Err(Lost), "and does not hold up the next record");
     assert_eq!(ring.lost(), 2);
 }
 
@@ -239,11 +184,7 @@ fn nothing_is_written_to_a_closed_ring() {
     assert_eq!(ring.write(&Seat::new(), &tick(2), &Alone::new()), Err(Lost));
     assert_eq!(
         Reader::new(ring).finish(&mut |_| {}),
-        Finished {
-            records: 1,
-            lost: 1,
-            ..Finished::default()
-        }
+        Finished { records: 1, lost: 1, ..Finished::default() }
     );
 }
 
@@ -294,34 +235,15 @@ fn an_unfinished_record_waits_for_its_process_and_hides_nothing_behind_it() {
     let ring = Ring::format_with_chunks(&memory, 1, 64).unwrap();
     die_in_the_middle(ring, 7, 30);
     let seat = Seat::new();
-    seat.set(seat::Place {
-        chunk: 0,
-        generation: Generation::FIRST,
-        position: 0,
-    });
+    seat.set(seat::Place { chunk: 0, generation: Generation::FIRST, position: 0 });
     ring.write(&seat, &tick(1), &Alone::new()).unwrap();
 
     let mut reader = Reader::new(ring);
     assert_eq!(drain(&mut reader), [], "its process may still commit");
     let drained = reader.drain(&mut |pid| pid == 7, &mut |record| assert_eq!(record.time_ns, 1));
-    assert_eq!(
-        drained,
-        Drained {
-            records: 1,
-            unfinished: 1,
-            bad: 0
-        }
-    );
+    assert_eq!(drained, Drained { records: 1, unfinished: 1, bad: 0 });
     let finished = reader.finish(&mut |_| panic!("nothing arrives twice"));
-    assert_eq!(
-        finished,
-        Finished {
-            records: 1,
-            unfinished: 1,
-            bad: 0,
-            lost: 0
-        }
-    );
+    assert_eq!(finished, Finished { records: 1, unfinished: 1, bad: 0, lost: 0 });
 }
 
 #[test]
@@ -333,23 +255,13 @@ fn a_record_committed_just_before_its_process_went_is_delivered() {
     let head = &ring.chunk(0).unwrap()[0];
     let committed = head.load(Ordering::Relaxed);
     let length = tick(1).encoded_len();
-    head.store(
-        Head::Claimed { pid: 7, length }.to_word(Generation::FIRST),
-        Ordering::Relaxed,
-    );
+    head.store(Head::Claimed { pid: 7, length }.to_word(Generation::FIRST), Ordering::Relaxed);
     let mut commit_and_die = |_| {
         head.store(committed, Ordering::Relaxed);
         true
     };
     let drained = Reader::new(ring).drain(&mut commit_and_die, &mut |_| {});
-    assert_eq!(
-        drained,
-        Drained {
-            records: 1,
-            unfinished: 0,
-            bad: 0
-        }
-    );
+    assert_eq!(drained, Drained { records: 1, unfinished: 0, bad: 0 });
 }
 
 #[test]
@@ -359,26 +271,14 @@ fn a_chunk_of_nonsense_is_counted_and_used_again() {
     let mut reader = Reader::new(ring);
     let nonsense = [
         pack_mark(),
-        Head::Committed {
-            pid: 1,
-            length: 32_000,
-        }
-        .to_word(Generation::FIRST),
+        Head::Committed { pid: 1, length: 32_000 }.to_word(Generation::FIRST),
         Head::Empty.to_word(Generation::FIRST.next().next().next()),
     ];
     for (turn, word) in nonsense.into_iter().enumerate() {
         ring.free()[0].store(0, Ordering::Relaxed);
         ring.chunk(0).unwrap()[0].store(word, Ordering::Relaxed);
         let drained = reader.drain(&mut |_| true, &mut |_| panic!("no record here"));
-        assert_eq!(
-            drained,
-            Drained {
-                records: 0,
-                unfinished: 0,
-                bad: 1
-            },
-            "{turn}"
-        );
+        assert_eq!(drained, Drained { records: 0, unfinished: 0, bad: 1 }, "{turn}");
         assert_eq!(ring.free_chunks(), 1);
     }
     ring.write(&Seat::new(), &tick(9), &Alone::new()).unwrap();
@@ -402,17 +302,7 @@ fn a_committed_record_without_payload_marks_or_sense_is_bad() {
     chunk[TICK_WORDS + 1].store(word::PAYLOAD_MARK | 0xff, Ordering::Relaxed);
     let mut times = Vec::new();
     let drained = Reader::new(ring).drain(&mut |_| false, &mut |record| times.push(record.time_ns));
-    assert_eq!(
-        (drained, times),
-        (
-            Drained {
-                records: 1,
-                unfinished: 0,
-                bad: 2
-            },
-            vec![2]
-        )
-    );
+    assert_eq!((drained, times), (Drained { records: 1, unfinished: 0, bad: 2 }, vec![2]));
 }
 
 #[test]
@@ -438,11 +328,7 @@ fn hostile_word() -> impl Strategy<Value = u64> {
         };
         head.to_word(generation)
     });
-    prop_oneof![
-        head,
-        any::<u64>(),
-        any::<u64>().prop_map(|word| word | word::PAYLOAD_MARK)
-    ]
+    prop_oneof![head, any::<u64>(), any::<u64>().prop_map(|word| word | word::PAYLOAD_MARK)]
 }
 
 proptest! {

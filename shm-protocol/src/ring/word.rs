@@ -105,29 +105,16 @@ mod tests {
         let heads = [
             Head::Empty,
             Head::Sealed,
-            Head::Claimed {
-                pid: 1 << 22,
-                length: 0,
-            },
-            Head::Claimed {
-                pid: (1 << 22) - 1,
-                length: (1 << 15) - 1,
-            },
+            Head::Claimed { pid: 1 << 22, length: 0 },
+            Head::Claimed { pid: (1 << 22) - 1, length: (1 << 15) - 1 },
             Head::Committed { pid: 1, length: 21 },
         ];
         for head in heads {
-            for generation in [
-                Generation::FIRST,
-                Generation::FIRST.next(),
-                Generation::from_bits(u64::MAX),
-            ] {
+            for generation in [Generation::FIRST, Generation::FIRST.next(), Generation::from_bits(u64::MAX)] {
                 let word = head.to_word(generation);
                 assert_eq!(word & PAYLOAD_MARK, 0);
                 let wrapped = match head {
-                    Head::Claimed { pid, length } => Head::Claimed {
-                        pid: pid & PID_MASK as u32,
-                        length,
-                    },
+                    Head::Claimed { pid, length } => Head::Claimed { pid: pid & PID_MASK as u32, length },
                     other => other,
                 };
                 assert_eq!(Head::from_word(word), Some((wrapped, generation)));

@@ -47,8 +47,7 @@ impl<'m> Ring<'m> {
     /// Claims a place as a writer does that is killed before it commits.
     #[cfg(loom)]
     pub fn claim_and_die(&self, seat: &Seat, record: &Record<'_>, system: &impl System) -> bool {
-        self.claim(seat, record.pid, record.encoded_len(), system)
-            .is_some()
+        self.claim(seat, record.pid, record.encoded_len(), system).is_some()
     }
 
     fn claim(&self, seat: &Seat, pid: u32, length: usize, system: &impl System) -> Option<Claim<'m>> {
@@ -83,27 +82,15 @@ impl<'m> Ring<'m> {
         loop {
             let (head, behind) = rest.split_first()?;
             let payload = behind.get(..words);
-            let wanted = if payload.is_some() {
-                claimed
-            } else {
-                Head::Sealed.to_word(generation)
-            };
+            let wanted = if payload.is_some() { claimed } else { Head::Sealed.to_word(generation) };
             // Relaxed: that the chunk was emptied before is known from the seat or from taking it.
             match head.compare_exchange(empty, wanted, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
                     let payload = payload?;
                     let left = behind.len().wrapping_sub(words);
-                    seat.set(Place {
-                        position: self.chunk_words.wrapping_sub(left),
-                        ..place
-                    });
+                    seat.set(Place { position: self.chunk_words.wrapping_sub(left), ..place });
                     let committed = Head::Committed { pid, length }.to_word(generation);
-                    return Some(Claim {
-                        head,
-                        claimed,
-                        committed,
-                        payload,
-                    });
+                    return Some(Claim { head, claimed, committed, payload });
                 }
                 Err(found) => match Head::from_word(found)? {
                     (Head::Claimed { length, .. } | Head::Committed { length, .. }, its)
@@ -129,9 +116,7 @@ impl<'m> Ring<'m> {
                 let bit = bits & bits.wrapping_neg();
                 bits = free.fetch_and(!bit, Ordering::Relaxed);
                 if bits & bit != 0 {
-                    let chunk = word_index
-                        .wrapping_mul(64)
-                        .wrapping_add(bit.trailing_zeros() as usize);
+                    let chunk = word_index.wrapping_mul(64).wrapping_add(bit.trailing_zeros() as usize);
                     if let Some(place) = self.beginning_of(chunk) {
                         return Some(place);
                     }
@@ -147,11 +132,7 @@ impl<'m> Ring<'m> {
     fn beginning_of(&self, chunk: usize) -> Option<Place> {
         // Acquire: with the head that the reader stores last, all the words behind it are empty.
         match Head::from_word(self.chunk(chunk)?.first()?.load(Ordering::Acquire)) {
-            Some((Head::Empty, generation)) => Some(Place {
-                chunk,
-                generation,
-                position: 0,
-            }),
+            Some((Head::Empty, generation)) => Some(Place { chunk, generation, position: 0 }),
             _ => None,
         }
     }
@@ -192,8 +173,6 @@ impl<'m> Ring<'m> {
 impl Claim<'_> {
     /// Publishes the record. `false` if the reader gave it up, having taken this process for dead.
     fn commit(self) -> bool {
-        self.head
-            .compare_exchange(self.claimed, self.committed, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        self.head.compare_exchange(self.claimed, self.committed, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
