@@ -24,8 +24,19 @@ pub struct Output {
     pub before: Before,
     /// What the run left there.
     pub left: Left,
-    /// Whether the run looked at it before it changed it.
-    pub looked: bool,
+    /// How the run looked at it before it changed it.
+    pub look: Look,
+}
+
+/// How a run looked at a path before it changed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Look {
+    /// Not at all, or only at its name in a directory.
+    None,
+    /// Whether it was there, and at its metadata.
+    Metadata,
+    /// At its content, which was known before the run: it is an input as well, and that decides.
+    Content,
 }
 
 /// What a run left at a path.
@@ -141,6 +152,9 @@ impl Output {
     ///
     /// What else was there before is not known well enough to be told again.
     pub(crate) fn accepts(&self, now: &Standing) -> bool {
+        if self.look == Look::Content {
+            return true;
+        }
         match (self.before, &self.left, now) {
             (Before::File(mode), Left::Absent, Standing::File { mode: bits, .. }) => mode == *bits,
             (Before::Directory(mode), Left::Absent, Standing::Directory { mode: bits }) => mode == *bits,
@@ -154,7 +168,9 @@ impl Output {
             ) => mode == *bits || self.left.is(now),
             (Before::File(_) | Before::Directory(_), Left::Mode(_), _) => false,
             (Before::Absent, _, Standing::Absent) => true,
-            (Before::File(_), Left::File { mode, .. }, Standing::File { mode: bits, .. }) if !self.looked => {
+            (Before::File(_), Left::File { mode, .. }, Standing::File { mode: bits, .. })
+                if self.look == Look::None =>
+            {
                 mode == bits
             }
             _ => self.left.is(now),
@@ -330,7 +346,8 @@ mod tests {
             (Before::Unknown, left_file(), false, &["own"]),
         ];
         for (before, left, looked, accepted) in table {
-            let output = Output { path: Bytes::default(), before, left, looked };
+            let look = if looked { Look::Metadata } else { Look::None };
+            let output = Output { path: Bytes::default(), before, left, look };
             for (name, standing) in standings() {
                 assert_eq!(output.accepts(&standing), accepted.contains(&name), "{output:?}: {name}");
             }
@@ -341,7 +358,7 @@ mod tests {
     fn nothing_and_special_files_are_never_what_was_left() {
         for left in [Left::File { digest: OWN, size: 1, mode: 0 }, Left::Directory { mode: 0 }, Left::Mode(0)]
         {
-            let output = Output { path: Bytes::default(), before: Before::File(0), left, looked: false };
+            let output = Output { path: Bytes::default(), before: Before::File(0), left, look: Look::None };
             assert!(!output.accepts(&Standing::Absent) && !output.accepts(&Standing::Other), "{output:?}");
         }
     }

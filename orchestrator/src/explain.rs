@@ -50,6 +50,11 @@ pub fn miss(reason: &MissReason) -> String {
         MissReason::Output { path } => {
             format!("the output {path} is neither as the run found it nor as it left it: it is made again")
         }
+        MissReason::Stranger { path } => {
+            format!(
+                "{path} is in a folder that the run makes, and it did not make it: --ignore-output it if it does not matter"
+            )
+        }
         MissReason::Damaged => "what was stored is damaged: it is stored again".to_owned(),
     }
 }
@@ -160,10 +165,7 @@ pub fn gap(gap: Gap) -> &'static str {
 }
 
 fn unseen_in(unseen: &Unseen) -> String {
-    // What belongs to no process concerns the command as a whole.
-    let whole = unseen.process == Actor::default();
-    let subject = if whole { "the command".to_owned() } else { process(&unseen.process) };
-    let sentence = format!("{subject} {}", gap(unseen.gap));
+    let sentence = format!("{} {}", process(&unseen.process), gap(unseen.gap));
     if unseen.detail.is_empty() { sentence } else { format!("{sentence}: {}", unseen.detail) }
 }
 

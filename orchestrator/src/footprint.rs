@@ -5,23 +5,24 @@
 
 mod changes;
 mod places;
+mod uncacheable;
 
 use std::collections::{BTreeMap, HashMap};
 
 use platform::files::{self, FileType, Identity};
-use serde::{Deserialize, Serialize};
 use shm_protocol::access::{AccessKind, Before, Gap};
 use shm_protocol::record::Exit;
 
 use self::changes::{Change, Changes, Fate, LostLinks};
 use self::places::{Place, Places};
-use crate::archive::{Left, Output};
+use self::uncacheable::actor;
+pub use self::uncacheable::{Actor, Uncacheable, Unseen};
+use crate::archive::{Left, Look, Output};
 use crate::bytes::{self, Bytes};
 use crate::declarations::Declarations;
-use crate::fingerprint::{InputState, Observation, Observer, PathSet, listing_of};
+use crate::fingerprint::{Digest, InputState, Observation, Observer, PathSet, listing_of};
 use crate::task::{StdinKey, Task};
 use crate::trace::{PathAccess, ProcessId, Trace};
-use crate::wire;
 
 /// What is known of a run once it is over.
 #[derive(Clone, Copy, Debug)]
@@ -30,17 +31,30 @@ pub struct RunFacts<'a> {
     pub trace: &'a Trace,
     /// A [`files::clock_barrier`] taken before it: what has this status change time or a later one changed since.
     pub started: i128,
+    /// What was known of the run's likely outputs before it.
+    pub before: &'a Snapshot,
     /// How the command ended.
     pub exit: Exit,
 }
 
-/// A process, as people know it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Actor {
-    /// Its process id; 0 when it is not known.
-    pub pid: u32,
-    /// Program and arguments.
-    pub argv: Vec<Bytes>,
+/// Files as they were just before a run, by physical path: what a run reads and then changes is an input all
+/// the same if its content is in here. See `Store::snapshot`.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    files: HashMap<Bytes, (Digest, u16)>,
+}
+
+impl Snapshot {
+    pub(crate) fn add(&mut self, path: Bytes, digest: Digest, mode: u16) {
+        self.files.insert(path, (digest, mode));
+    }
+
+    /// The state of the regular file that a change found at `place`, as an access of this kind observes it.
+    fn state(&self, place: &[u8], before: Before, kind: AccessKind) -> Option<InputState> {
+        let &(digest, mode) = self.files.get(place)?;
+        let mode_counts = (kind != AccessKind::Read).then_some(mode);
+        (before == Before::File(mode)).then_some(InputState::File { digest, mode: mode_counts })
+    }
 }
 
 /// What a run depended on and what it made.
@@ -70,98 +84,6 @@ pub struct Inputs {
 pub struct Outputs {
     /// By path.
     pub changed: Vec<Output>,
-}
-
-/// A way in which a trace may have missed something, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unseen {
-    /// What kind of thing.
-    #[serde(with = "wire::gap")]
-    pub gap: Gap,
-    /// What more is known, such as what the system said; may be empty.
-    pub detail: String,
-    /// The process in which it happened.
-    pub process: Actor,
-}
-
-/// Why a run is not cached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Uncacheable {
-    /// The command failed.
-    Failed(#[serde(with = "wire::exit")] Exit),
-    /// Something may have gone unseen.
-    Incomplete(Vec<Unseen>),
-    /// This many records were lost.
-    Lost(u64),
-    /// Processes outlived the command: pid and name.
-    Survivor(Vec<(u32, String)>),
-    /// A process reached for the network.
-    Network {
-        /// The address.
-        address: String,
-        /// Who.
-        process: Actor,
-    },
-    /// A process read from a standard input that cannot be read again.
-    StdinRead {
-        /// Who.
-        process: Actor,
-    },
-    /// The run changed what it had read or looked at, so that what it saw cannot be known any more.
-    ReadThenChanged {
-        /// What.
-        path: Bytes,
-        /// Who read it.
-        process: Actor,
-    },
-    /// Someone outside the run changed what the run had to do with.
-    ChangedMeanwhile {
-        /// What.
-        path: Bytes,
-        /// Who in the run had to do with it.
-        process: Actor,
-    },
-    /// The run left something outside the root.
-    OutputOutsideRoot {
-        /// What.
-        path: Bytes,
-        /// Who left it.
-        process: Actor,
-    },
-    /// The run read from, or left behind, a device, FIFO or socket.
-    SpecialFile {
-        /// What.
-        path: Bytes,
-        /// Who.
-        process: Actor,
-    },
-    /// The run read or left a file that tracerun may not read.
-    Unreadable {
-        /// What.
-        path: Bytes,
-        /// Who.
-        process: Actor,
-    },
-    /// The run deleted something of which it was not seen what it was.
-    UnknownBefore {
-        /// What.
-        path: Bytes,
-        /// Who deleted it.
-        process: Actor,
-    },
-    /// What the command printed is not known to the end.
-    Terminal(TerminalLoss),
-}
-
-/// Why the terminal output of a run is not known to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TerminalLoss {
-    /// It was longer than what is kept.
-    TooLong,
-    /// Somebody downstream stopped reading, so that the command may have been cut short.
-    Cut,
-    /// A process still had it open when waiting was over.
-    StillOpen,
 }
 
 /// Judges a run.
@@ -205,7 +127,12 @@ fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
         return Err(Uncacheable::Failed(facts.exit));
     }
     let trusted = |gap| gap == Gap::NoFilter && policy.trust_preload;
-    let unseen: Vec<Unseen> = unseen(trace).filter(|unseen| !trusted(unseen.gap)).collect();
+    let unseen: Vec<Unseen> = trace
+        .gaps
+        .iter()
+        .filter(|gap| !trusted(gap.gap))
+        .map(|gap| Unseen { gap: gap.gap, detail: gap.detail.clone(), process: actor(trace, gap.process) })
+        .collect();
     if !unseen.is_empty() {
         return Err(Uncacheable::Incomplete(unseen));
     }
@@ -229,15 +156,6 @@ fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
     }
 }
 
-/// The process with this number; one without a name when it is not known.
-fn actor(trace: &Trace, process: ProcessId) -> Actor {
-    let known = trace.process(process);
-    known.map_or_else(Actor::default, |process| Actor {
-        pid: process.pid,
-        argv: process.argv.iter().map(|argument| argument[..].into()).collect(),
-    })
-}
-
 /// What the kernel makes up when it is looked at.
 fn is_unobserved(path: &[u8]) -> bool {
     bytes::is_within(path, b"/proc") || bytes::is_within(path, b"/sys")
@@ -256,8 +174,8 @@ enum Aim {
     Plain,
     /// What was changed is metadata only: the content counts, and the permission bits as they were before.
     ModeBefore(Option<u16>),
-    /// The directory is gone; this is what was in it but for what the run removed.
-    EmptyListing,
+    /// It is no longer there to be looked at, and is known to have been this.
+    Was(InputState),
 }
 
 struct Judge<'a> {
@@ -361,9 +279,12 @@ impl Judge<'_> {
         if self.found.contains_key(&observation) {
             return Ok(());
         }
+        if let Aim::Was(state) = aim {
+            self.found.insert(observation, (state, process));
+            return Ok(());
+        }
         let mut state = self.observer.state(&observation);
         match (access.kind, &state) {
-            _ if matches!(aim, Aim::EmptyListing) => state = listing_of(&[]),
             (AccessKind::Missing, InputState::Present) => {
                 // It was there, and not what was wanted, such as a file where a directory was: what it is counts.
                 observation.kind = AccessKind::Stat;
@@ -400,7 +321,7 @@ impl Judge<'_> {
         let fate = change.fate();
         let earlier = change.content_ns().is_none_or(|at| access.first_ns <= at);
         if earlier && fate != Fate::Unchanged {
-            change.looked = true;
+            change.look = change.look.max(Look::Metadata);
         }
         let missing = access.kind == AccessKind::Missing;
         match (fate, change.before) {
@@ -425,9 +346,17 @@ impl Judge<'_> {
             }
             _ if !earlier => Ok(Aim::Skip),
             (_, Before::Directory(_)) if access.kind == AccessKind::List => {
-                Ok(if place.is(FileType::Directory) { Aim::Plain } else { Aim::EmptyListing })
+                Ok(if place.is(FileType::Directory) { Aim::Plain } else { Aim::Was(listing_of(&[])) })
             }
-            _ => match access.kind {
+            (fate, before) => match access.kind {
+                AccessKind::Read | AccessKind::Exec | AccessKind::Stat
+                    if !change.ignored
+                        && (access.kind != AccessKind::Stat || fate == Fate::Deleted)
+                        && let Some(state) = self.facts.before.state(&place.path, before, access.kind) =>
+                {
+                    change.look = Look::Content;
+                    Ok(Aim::Was(state))
+                }
                 AccessKind::Read | AccessKind::Exec | AccessKind::List if !change.ignored => {
                     Err(self.read_then_changed(&place.path, access.process))
                 }
@@ -488,9 +417,7 @@ impl Judge<'_> {
                 }
                 _ => self.is_new(&place.path),
             },
-            InputState::Listing(_) if !matches!(aim, Aim::EmptyListing) => {
-                return self.no_strangers(&place.path, process);
-            }
+            InputState::Listing(_) => return self.no_strangers(&place.path, process),
             // A directory made meanwhile, where the run had found nothing.
             InputState::Directory { .. } if access.kind == AccessKind::Missing => {
                 self.is_new(&place.path) && self.changes.names_in(&place.path).is_none()
@@ -543,13 +470,17 @@ impl Judge<'_> {
         let root = self.places.entry(files::bytes_of(task.root.as_os_str()));
         let root = self.places.end(&root).path;
         let mut outputs = Outputs::default();
-        let mut folders = Vec::new();
+        let (mut folders, mut read) = (Vec::new(), Vec::new());
         for (path, change) in self.changes.iter() {
             if change.ignored || matches!(change.fate(), Fate::Unchanged | Fate::Temporary) {
                 continue;
             }
+            let mut look = change.look;
             if change.builds_on_before() {
-                return Err(self.read_then_changed(path, change.process));
+                let known = self.facts.before.state(path, change.before, AccessKind::Read);
+                let state = known.ok_or_else(|| self.read_then_changed(path, change.process))?;
+                read.push((path.clone(), state, change.process));
+                look = Look::Content;
             }
             let Some(left) = left(&mut self.observer, path, change, self.facts.trace)? else {
                 continue;
@@ -569,20 +500,20 @@ impl Judge<'_> {
                     folders.push((path.clone(), AccessKind::List, change.process));
                 }
                 // What it held when it was looked at is gone with it.
-                (Left::Absent, _) if change.looked => {
+                (Left::Absent, _) if look == Look::Metadata => {
                     return Err(self.read_then_changed(path, change.process));
                 }
                 _ => {}
             }
-            outputs.changed.push(Output {
-                path: path[..].into(),
-                before: change.before,
-                left,
-                looked: change.looked,
-            });
+            outputs.changed.push(Output { path: path[..].into(), before: change.before, left, look });
         }
         for (path, kind, process) in folders {
             self.folder(&path, kind, process);
+        }
+        for (path, state, process) in read {
+            let (kind, left_out) = (AccessKind::Read, Vec::new());
+            let observation = Observation { path: path.into(), kind, follow: false, left_out };
+            self.found.entry(observation).or_insert((state, process));
         }
         Ok(outputs)
     }

@@ -1,17 +1,18 @@
 //! Looking a task up: is there a kept run that saw what a run would see now, and if not, why not?
 
+use platform::files::FileType;
 use serde::{Deserialize, Serialize};
-use shm_protocol::access::AccessKind;
+use shm_protocol::access::{AccessKind, Before};
 use shm_protocol::record::Exit;
 
 use super::keep::{KeyRecord, ResultRecord};
 use super::records::Found;
 use super::{OutputChunk, RunId, Store, StoreError};
 use crate::archive::{self, Left, Output, RestoreError, Restored, Standing};
-use crate::bytes::Bytes;
+use crate::bytes::{self, Bytes};
 use crate::declarations::{BadGlob, Declarations};
-use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet};
-use crate::footprint::Actor;
+use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet, entries};
+use crate::footprint::{Actor, Snapshot};
 use crate::task::{ActionKey, KeyParts, Task};
 
 /// What a look-up came to.
@@ -64,6 +65,11 @@ pub enum MissReason {
     },
     /// What stands where the run puts an output is neither what it found there nor what it left there.
     Output {
+        /// The path.
+        path: Bytes,
+    },
+    /// In a folder that the run makes stands something that it did not make.
+    Stranger {
         /// The path.
         path: Bytes,
     },
@@ -227,7 +233,7 @@ impl Store {
             let states = path_set.observe(&mut observer);
             let fingerprint = Fingerprint::new(key, known.set, &states);
             if let Some(result) = self.result(fingerprint, known.set)? {
-                match self.outputs_in_place(&result, &record, &mut observer)? {
+                match self.outputs_in_place(&result, &record, &declarations, &mut observer)? {
                     Ok(right) => {
                         let entry = Entry { action_key: key, fingerprint, path_set, result, right };
                         return Ok(Lookup::Hit(Box::new(entry)));
@@ -255,6 +261,40 @@ impl Store {
         Ok(Lookup::Miss(reasons))
     }
 
+    /// What stands before a run of `task` where runs like it leave outputs: taken after the look-up was a miss and
+    /// after the clock barrier `started`, so that an output which the run updates in place is known as it was.
+    ///
+    /// # Errors
+    /// As [`Store::look_up`].
+    pub fn snapshot(&self, task: &Task, started: i128) -> Result<Snapshot, StoreError> {
+        let mut snapshot = Snapshot::default();
+        let record =
+            self.read_record::<KeyRecord>(&task.action_key().0.to_string())?.whole().unwrap_or_default();
+        let declarations = Declarations::of(task)?;
+        let mut observer = Observer::new(&declarations);
+        for known in &record.sets {
+            let Some(&newest) = known.results.first() else {
+                continue;
+            };
+            let Some(result) = self.result(newest, known.set)? else {
+                continue;
+            };
+            for path in result.outputs.into_iter().map(|output| output.path) {
+                let Ok(identity) = observer.identity(&path, false) else {
+                    continue;
+                };
+                // What was changed since may change again before it is read.
+                if identity.file_type != FileType::File || identity.ctime_ns >= started {
+                    continue;
+                }
+                if let Ok(digest) = observer.digest_of(&path.to_path(), &identity) {
+                    snapshot.add(path, digest, identity.mode as u16);
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+
     fn result(&self, fingerprint: Fingerprint, set: Digest) -> Result<Option<ResultRecord>, StoreError> {
         let result = self.read_record::<ResultRecord>(&fingerprint.0.to_string())?.whole();
         Ok(result.filter(|result| result.path_set == set))
@@ -265,8 +305,12 @@ impl Store {
         &self,
         result: &ResultRecord,
         record: &KeyRecord,
+        declarations: &Declarations,
         observer: &mut Observer<'_>,
     ) -> Result<Result<Vec<bool>, Vec<MissReason>>, StoreError> {
+        if let Some(path) = stranger(&result.outputs, declarations, observer) {
+            return Ok(Err(vec![MissReason::Stranger { path }]));
+        }
         let mut right = Vec::with_capacity(result.outputs.len());
         let mut unknown = Vec::new();
         for output in &result.outputs {
@@ -340,6 +384,27 @@ impl Store {
         }
         Ok(reasons)
     }
+}
+
+/// Something in a folder that a run made which is none of its outputs: the folder is not as the run left it, and a
+/// run that found it might do anything about what is in it.
+fn stranger(outputs: &[Output], declarations: &Declarations, observer: &mut Observer<'_>) -> Option<Bytes> {
+    let is_made =
+        |output: &&Output| output.before == Before::Absent && matches!(output.left, Left::Directory { .. });
+    let is_own = |path: &[u8]| outputs.binary_search_by(|output| (*output.path).cmp(path)).is_ok();
+    for folder in outputs.iter().filter(is_made) {
+        let standing = observer.identity(&folder.path, false);
+        if standing.is_ok_and(|identity| identity.file_type == FileType::Directory) {
+            for (name, _) in entries(&folder.path.to_path()).unwrap_or_default() {
+                let path = bytes::join(&folder.path, &name);
+                let ignored = declarations.ignore_input(&path) || declarations.ignore_output(&path);
+                if !is_own(&path) && !ignored {
+                    return Some(path.into());
+                }
+            }
+        }
+    }
+    None
 }
 
 /// The observations that come to something else than in a kept run, content first.

@@ -6,7 +6,9 @@ use platform::files::{self, FileType, Identity};
 use shm_protocol::access::{AccessKind, Before};
 
 use super::places::Places;
+use super::uncacheable::actor;
 use super::{Uncacheable, is_device_folder, is_unobserved};
+use crate::archive::Look;
 use crate::bytes;
 use crate::declarations::Declarations;
 use crate::fingerprint::entries;
@@ -23,8 +25,8 @@ pub(super) struct Change {
     pub(super) now: Option<Identity>,
     /// Whether it is declared to be no output.
     pub(super) ignored: bool,
-    /// Whether the run looked at it before it changed its content: set while inputs are judged.
-    pub(super) looked: bool,
+    /// How the run looked at it before it changed its content: set while inputs are judged.
+    pub(super) look: Look,
     first_ns: u64,
     replaced_ns: Option<u64>,
     modified_ns: Option<u64>,
@@ -166,7 +168,7 @@ impl Changes {
             if change.fate == Fate::Deleted && change.before == Before::Unknown && !change.ignored {
                 return Err(Uncacheable::UnknownBefore {
                     path: place[..].into(),
-                    process: super::actor(trace, change.process),
+                    process: actor(trace, change.process),
                 });
             }
         }
@@ -191,7 +193,7 @@ impl Changes {
             before,
             now: None,
             ignored,
-            looked: false,
+            look: Look::None,
             first_ns: at,
             replaced_ns: None,
             modified_ns: None,
@@ -262,7 +264,7 @@ impl Changes {
                         .iter()
                         .enumerate()
                         .any(|(at, byte)| *byte == b'/' && made_below.contains(&below[at..]));
-                    let process = super::actor(trace, change.process);
+                    let process = actor(trace, change.process);
                     match now {
                         None => {}
                         Some(_) if made => {

@@ -1,0 +1,106 @@
+//! Why a run is not cached, as data.
+
+use serde::{Deserialize, Serialize};
+use shm_protocol::access::Gap;
+use shm_protocol::record::Exit;
+
+use crate::bytes::Bytes;
+use crate::trace::{ProcessId, Trace};
+use crate::wire;
+
+/// A way in which a trace may have missed something, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// What kind of thing.
+    #[serde(with = "wire::gap")]
+    pub gap: Gap,
+    /// What more is known, such as what the system said; may be empty.
+    pub detail: String,
+    /// The process in which it happened.
+    pub process: Actor,
+}
+
+/// Why a run is not cached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Uncacheable {
+    /// The command failed.
+    Failed(#[serde(with = "wire::exit")] Exit),
+    /// Something may have gone unseen.
+    Incomplete(Vec<Unseen>),
+    /// This many records were lost.
+    Lost(u64),
+    /// Processes outlived the command: pid and name.
+    Survivor(Vec<(u32, String)>),
+    /// A process reached for the network.
+    Network {
+        /// The address.
+        address: String,
+        /// Who.
+        process: Actor,
+    },
+    /// A process read from a standard input that cannot be read again.
+    StdinRead {
+        /// Who.
+        process: Actor,
+    },
+    /// The run changed what it had read or looked at, so that what it saw cannot be known any more.
+    ReadThenChanged {
+        /// What.
+        path: Bytes,
+        /// Who read it.
+        process: Actor,
+    },
+    /// Someone outside the run changed what the run had to do with.
+    ChangedMeanwhile {
+        /// What.
+        path: Bytes,
+        /// Who in the run had to do with it.
+        process: Actor,
+    },
+    /// The run left something outside the root.
+    OutputOutsideRoot {
+        /// What.
+        path: Bytes,
+        /// Who left it.
+        process: Actor,
+    },
+    /// The run read from, or left behind, a device, FIFO or socket.
+    SpecialFile {
+        /// What.
+        path: Bytes,
+        /// Who.
+        process: Actor,
+    },
+    /// The run read or left a file that tracerun may not read.
+    Unreadable {
+        /// What.
+        path: Bytes,
+        /// Who.
+        process: Actor,
+    },
+    /// The run deleted something of which it was not seen what it was.
+    UnknownBefore {
+        /// What.
+        path: Bytes,
+        /// Who deleted it.
+        process: Actor,
+    },
+}
+
+/// A process, as people know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    /// Its process id; 0 when it is not known.
+    pub pid: u32,
+    /// Program and arguments.
+    pub argv: Vec<Bytes>,
+}
+
+/// The process with this number; one without a name when it is not known.
+pub(super) fn actor(trace: &Trace, process: ProcessId) -> Actor {
+    let known = trace.process(process);
+    known.map_or_else(Actor::default, |process| Actor {
+        pid: process.pid,
+        argv: process.argv.iter().map(|argument| argument[..].into()).collect(),
+    })
+}

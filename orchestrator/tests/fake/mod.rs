@@ -1,0 +1,317 @@
+//! A folder with a store, and programs that are faked: what they do is done for real, and told as the observers would.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "a helper of tests, each of which uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use platform::files::{self, FileType};
+use shm_protocol::access::{AccessKind, Before};
+use shm_protocol::record::Exit;
+use tracerun::archive::Restored;
+use tracerun::cache::{Lookup, MissReason, OutputChunk, RunId, Store, Stream};
+use tracerun::declarations::Declarations;
+use tracerun::footprint::{Footprint, RunFacts, Uncacheable, judge};
+use tracerun::task::{Policy, StdinKey, Task};
+use tracerun::trace::{Changes, PathAccess, Process, ProcessCapture, Trace};
+
+/// A root to run in, a folder outside it, and a store.
+pub(crate) struct World {
+    folder: tempfile::TempDir,
+    pub(crate) root: PathBuf,
+    pub(crate) outside: PathBuf,
+    pub(crate) store: Store,
+    pub(crate) task: Task,
+}
+
+/// What `World::run` came to.
+#[derive(Debug)]
+pub(crate) enum Came {
+    Hit(Restored, Vec<OutputChunk>),
+    Miss(Vec<MissReason>),
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        let (root, outside) = (base.join("root"), base.join("outside"));
+        fs::create_dir(&root).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let store = Store::open(&base.join("cache")).unwrap();
+        let task = Task {
+            argv: vec!["build".into()],
+            cwd: root.clone(),
+            root: root.clone(),
+            environment: vec![("HOME".into(), outside.clone().into()), ("MODE".into(), "debug".into())],
+            umask: 0o22,
+            stdin: StdinKey::Empty,
+            policy: Policy::default(),
+        };
+        Self { folder, root, outside, store, task }
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    pub(crate) fn put(&self, name: &str, content: &str) {
+        let path = self.at(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn get(&self, name: &str) -> String {
+        fs::read_to_string(self.at(name)).unwrap()
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.at(name)).unwrap();
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.at(name).symlink_metadata().is_ok()
+    }
+
+    /// Runs `program` and judges it.
+    pub(crate) fn judge(&self, program: impl FnOnce(&mut Program)) -> Result<Footprint, Uncacheable> {
+        self.judge_trace(program, |_| {})
+    }
+
+    /// The same, with a say in the trace.
+    pub(crate) fn judge_trace(
+        &self,
+        program: impl FnOnce(&mut Program),
+        edit: impl FnOnce(&mut Trace),
+    ) -> Result<Footprint, Uncacheable> {
+        let started =
+            files::clock_barrier(&self.folder.path().join(format!("barrier-{}", RunId::new()))).unwrap();
+        let before = self.store.snapshot(&self.task, started).unwrap();
+        let mut running = Program::new(&self.root);
+        program(&mut running);
+        let mut trace = running.trace;
+        trace.accesses.sort_by_key(|access| access.first_ns);
+        edit(&mut trace);
+        let declarations = Declarations::of(&self.task).unwrap();
+        judge(
+            &self.task,
+            &RunFacts { trace: &trace, started, before: &before, exit: Exit::Code(0) },
+            &declarations,
+        )
+    }
+
+    /// Runs `program` with cache, as the command line does.
+    pub(crate) fn run(&self, program: impl FnOnce(&mut Program)) -> Came {
+        let reasons = match self.store.look_up(&self.task).unwrap() {
+            Lookup::Hit(entry) => {
+                let terminal = entry.terminal(&self.store).unwrap();
+                return Came::Hit(entry.restore(&self.store).unwrap(), terminal);
+            }
+            Lookup::Miss(reasons) => reasons,
+        };
+        let footprint = self.judge(program).unwrap_or_else(|why| panic!("not cached: {why:?}"));
+        self.keep(&footprint);
+        Came::Miss(reasons)
+    }
+
+    pub(crate) fn keep(&self, footprint: &Footprint) {
+        let terminal = [
+            OutputChunk { stream: Stream::Stdout, bytes: b"built\n".to_vec() },
+            OutputChunk { stream: Stream::Stderr, bytes: b"warning\n".to_vec() },
+        ];
+        self.store.keep(&self.task, footprint, &terminal, Exit::Code(0), RunId::new()).unwrap();
+    }
+
+    /// Runs `program`, which has to be a miss.
+    pub(crate) fn misses(&self, program: impl FnOnce(&mut Program)) -> Vec<MissReason> {
+        match self.run(program) {
+            Came::Miss(reasons) => reasons,
+            Came::Hit(..) => panic!("a hit"),
+        }
+    }
+
+    /// Asks for a hit.
+    #[track_caller]
+    pub(crate) fn hits(&self) -> Restored {
+        match self.run(|_| panic!("a miss")) {
+            Came::Hit(restored, _) => restored,
+            Came::Miss(_) => unreachable!(),
+        }
+    }
+}
+
+/// A program at work.
+pub(crate) struct Program {
+    root: PathBuf,
+    trace: Trace,
+    clock: u64,
+    process: u32,
+}
+
+impl Program {
+    fn new(root: &Path) -> Self {
+        let mut program = Self { root: root.to_owned(), trace: Trace::default(), clock: 0, process: 0 };
+        program.process("build");
+        program
+    }
+
+    /// From now on a process of this name is at work.
+    pub(crate) fn process(&mut self, name: &str) {
+        self.process += 1;
+        self.trace.processes.push(Process {
+            id: self.process,
+            parent: self.process - 1,
+            pid: 1000 + self.process,
+            argv: vec![name.into()],
+            exe: name.into(),
+            cwd: Vec::new(),
+            start_ns: self.clock,
+            end_ns: self.clock,
+            exit: None,
+            capture: ProcessCapture::Preload,
+        });
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn access(&mut self, name: &str, kind: AccessKind, follow: bool, changes: Option<Changes>) {
+        let path = match name.strip_prefix("../") {
+            Some(name) => self.root.parent().unwrap().join(name),
+            None => self.at(name),
+        };
+        let path = files::bytes_of(path.as_os_str()).to_vec();
+        let id = self.trace.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
+            self.trace.paths.push(path);
+            self.trace.paths.len() - 1
+        });
+        let key = (self.process, id as u32, kind);
+        let at = self.clock;
+        self.clock += 10;
+        let known =
+            self.trace.accesses.iter_mut().find(|access| (access.process, access.path, access.kind) == key);
+        let Some(known) = known else {
+            self.trace.accesses.push(PathAccess {
+                process: key.0,
+                path: key.1,
+                kind,
+                follow,
+                no_follow: !follow,
+                count: 1,
+                first_ns: at,
+                changes,
+            });
+            return;
+        };
+        known.count += 1;
+        known.follow |= follow;
+        known.no_follow |= !follow;
+        if let (Some(known), Some(new)) = (&mut known.changes, changes) {
+            known.replaced_ns = known.replaced_ns.or(new.replaced_ns);
+            known.modified_ns = known.modified_ns.or(new.modified_ns);
+            known.metadata_ns = known.metadata_ns.or(new.metadata_ns);
+        }
+    }
+
+    fn before(&self, name: &str, follow: bool) -> Before {
+        match files::identity(&self.at(name), follow) {
+            Err(_) => Before::Absent,
+            Ok(now) => match now.file_type {
+                FileType::File => Before::File(now.mode as u16),
+                FileType::Directory => Before::Directory(now.mode as u16),
+                FileType::Symlink => Before::Symlink,
+                FileType::Other => Before::Other,
+            },
+        }
+    }
+
+    fn replaces(&mut self, name: &str, kind: AccessKind, follow: bool) {
+        let before = self.before(name, follow);
+        let changes = Changes { before, replaced_ns: Some(self.clock), modified_ns: None, metadata_ns: None };
+        self.access(name, kind, follow, Some(changes));
+    }
+
+    /// Looks at a path in one way; what is not there is missing.
+    pub(crate) fn look(&mut self, name: &str, kind: AccessKind, follow: bool) {
+        let there = files::identity(&self.at(name), follow).is_ok();
+        self.access(name, if there { kind } else { AccessKind::Missing }, follow, None);
+    }
+
+    pub(crate) fn read(&mut self, name: &str) -> String {
+        self.look(name, AccessKind::Read, true);
+        fs::read_to_string(self.at(name)).unwrap_or_default()
+    }
+
+    pub(crate) fn stat(&mut self, name: &str) {
+        self.look(name, AccessKind::Stat, true);
+    }
+
+    pub(crate) fn list(&mut self, name: &str) {
+        self.look(name, AccessKind::List, true);
+    }
+
+    /// Opens to truncate and writes.
+    pub(crate) fn write(&mut self, name: &str, content: &str) {
+        self.replaces(name, AccessKind::Write, true);
+        fs::write(self.at(name), content).unwrap();
+    }
+
+    /// Opens to write in place, and writes if there is something to write.
+    pub(crate) fn append(&mut self, name: &str, content: &str) {
+        use std::io::Write;
+        let before = self.before(name, true);
+        let now = Some(self.clock);
+        let (replaced_ns, modified_ns) = if before == Before::Absent { (now, None) } else { (None, now) };
+        self.access(
+            name,
+            AccessKind::Write,
+            true,
+            Some(Changes { before, replaced_ns, modified_ns, metadata_ns: None }),
+        );
+        let mut file = fs::File::options().append(true).create(true).open(self.at(name)).unwrap();
+        if !content.is_empty() {
+            file.write_all(content.as_bytes()).unwrap();
+        }
+    }
+
+    pub(crate) fn chmod(&mut self, name: &str, mode: u32) {
+        let before = self.before(name, true);
+        let metadata_ns = Some(self.clock);
+        let changes = Changes { before, replaced_ns: None, modified_ns: None, metadata_ns };
+        self.access(name, AccessKind::Write, true, Some(changes));
+        files::set_mode(&self.at(name), mode).unwrap();
+    }
+
+    pub(crate) fn make_folder(&mut self, name: &str) {
+        self.replaces(name, AccessKind::Write, false);
+        fs::create_dir(self.at(name)).unwrap();
+    }
+
+    pub(crate) fn link(&mut self, target: &str, name: &str) {
+        self.replaces(name, AccessKind::Write, false);
+        files::symlink(Path::new(target), &self.at(name)).unwrap();
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.replaces(name, AccessKind::Delete, false);
+        let path = self.at(name);
+        if path.symlink_metadata().unwrap().is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
+            .unwrap();
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        self.access(from, AccessKind::Read, false, None);
+        self.replaces(from, AccessKind::Delete, false);
+        self.replaces(to, AccessKind::Write, false);
+        fs::rename(self.at(from), self.at(to)).unwrap();
+    }
+
+    /// A compiler's work: looks at its output, reads, writes.
+    pub(crate) fn compile(&mut self, sources: &[&str], object: &str) {
+        self.process("cc");
+        self.stat(object);
+        let code: String = sources.iter().map(|source| self.read(source)).collect();
+        self.write(object, &format!("compiled {code}"));
+    }
+}
