@@ -16,11 +16,11 @@ use shm_protocol::record::Exit;
 use self::changes::{Change, Changes, Fate, LostLinks};
 use self::places::{Place, Places};
 use self::uncacheable::actor;
-pub use self::uncacheable::{Actor, Uncacheable, Unseen};
+pub use self::uncacheable::{Actor, TerminalLoss, Uncacheable, Unseen};
 use crate::archive::{Left, Look, Output};
-use crate::bytes::{self, Bytes};
+use crate::bytes;
 use crate::declarations::Declarations;
-use crate::fingerprint::{Digest, InputState, Observation, Observer, PathSet, listing_of};
+use crate::fingerprint::{InputState, Observation, Observer, PathSet, listing_of};
 use crate::task::{StdinKey, Task};
 use crate::trace::{PathAccess, ProcessId, Trace};
 
@@ -31,30 +31,8 @@ pub struct RunFacts<'a> {
     pub trace: &'a Trace,
     /// A [`files::clock_barrier`] taken before it: what has this status change time or a later one changed since.
     pub started: i128,
-    /// What was known of the run's likely outputs before it.
-    pub before: &'a Snapshot,
     /// How the command ended.
     pub exit: Exit,
-}
-
-/// Files as they were just before a run, by physical path: what a run reads and then changes is an input all
-/// the same if its content is in here. See `Store::snapshot`.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    files: HashMap<Bytes, (Digest, u16)>,
-}
-
-impl Snapshot {
-    pub(crate) fn add(&mut self, path: Bytes, digest: Digest, mode: u16) {
-        self.files.insert(path, (digest, mode));
-    }
-
-    /// The state of the regular file that a change found at `place`, as an access of this kind observes it.
-    fn state(&self, place: &[u8], before: Before, kind: AccessKind) -> Option<InputState> {
-        let &(digest, mode) = self.files.get(place)?;
-        let mode_counts = (kind != AccessKind::Read).then_some(mode);
-        (before == Before::File(mode)).then_some(InputState::File { digest, mode: mode_counts })
-    }
 }
 
 /// What a run depended on and what it made.
@@ -348,11 +326,11 @@ impl Judge<'_> {
             (_, Before::Directory(_)) if access.kind == AccessKind::List => {
                 Ok(if place.is(FileType::Directory) { Aim::Plain } else { Aim::Was(listing_of(&[])) })
             }
-            (fate, before) => match access.kind {
+            (fate, _) => match access.kind {
                 AccessKind::Read | AccessKind::Exec | AccessKind::Stat
                     if !change.ignored
                         && (access.kind != AccessKind::Stat || fate == Fate::Deleted)
-                        && let Some(state) = self.facts.before.state(&place.path, before, access.kind) =>
+                        && let Some(state) = change.old_state(access.kind) =>
                 {
                     change.look = Look::Content;
                     Ok(Aim::Was(state))
@@ -477,8 +455,8 @@ impl Judge<'_> {
             }
             let mut look = change.look;
             if change.builds_on_before() {
-                let known = self.facts.before.state(path, change.before, AccessKind::Read);
-                let state = known.ok_or_else(|| self.read_then_changed(path, change.process))?;
+                let old = change.old_state(AccessKind::Read);
+                let state = old.ok_or_else(|| self.read_then_changed(path, change.process))?;
                 read.push((path.clone(), state, change.process));
                 look = Look::Content;
             }

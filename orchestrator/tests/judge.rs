@@ -11,6 +11,7 @@ use fake::World;
 use platform::files;
 use shm_protocol::access::{AccessKind, Before, Gap};
 use tracerun::archive::{Left, Look};
+use tracerun::fingerprint::{Digest, InputState};
 use tracerun::footprint::{Footprint, Uncacheable};
 use tracerun::task::StdinKey;
 use tracerun::trace::TraceGap;
@@ -100,13 +101,13 @@ fn a_file_that_is_read_and_then_replaced_or_changed_in_place_makes_a_run_uncache
     let world = World::new();
     world.put("a", "a");
     assert_eq!(
-        changed_after_reading(world.judge(|p| {
+        changed_after_reading(world.judge_without_contents(|p| {
             p.read("a");
             p.write("a", "new");
         })),
         "a"
     );
-    assert_eq!(changed_after_reading(world.judge(|p| p.append("a", "more"))), "a");
+    assert_eq!(changed_after_reading(world.judge_without_contents(|p| p.append("a", "more"))), "a");
     let replaced_first = world.judge(|p| {
         p.write("a", "new");
         p.append("a", "more");
@@ -115,6 +116,20 @@ fn a_file_that_is_read_and_then_replaced_or_changed_in_place_makes_a_run_uncache
     let footprint = replaced_first.unwrap();
     assert!(inputs(&world, &footprint).is_empty());
     assert_eq!(outputs(&world, &footprint), ["file a"]);
+}
+
+#[test]
+fn a_file_that_is_read_and_then_changed_is_an_input_as_it_was_where_its_content_could_be_had() {
+    let world = World::new();
+    world.put("a", "a");
+    let came = world.judge(|p| {
+        p.read("a");
+        p.write("a", "new");
+    });
+    let footprint = came.unwrap();
+    assert_eq!(outputs(&world, &footprint), ["file a"]);
+    let old = InputState::File { digest: Digest::of(b"a"), mode: None };
+    assert_eq!(footprint.inputs.states, [old]);
 }
 
 #[test]
@@ -164,9 +179,9 @@ fn what_was_there_before_and_is_moved_away_was_read() {
     let world = World::new();
     world.put("a", "a");
     world.put("folder/a", "a");
-    assert_eq!(changed_after_reading(world.judge(|p| p.rename("a", "b"))), "a");
+    assert_eq!(changed_after_reading(world.judge_without_contents(|p| p.rename("a", "b"))), "a");
     // It is found out by what it holds, before it is asked who read the folder.
-    assert_eq!(changed_after_reading(world.judge(|p| p.rename("folder", "moved"))), "a");
+    assert_eq!(changed_after_reading(world.judge_without_contents(|p| p.rename("folder", "moved"))), "a");
 }
 
 #[test]
@@ -276,7 +291,7 @@ fn a_deleted_file_is_an_output_unless_it_was_looked_at() {
     let footprint = world.judge(|p| p.remove("a")).unwrap();
     assert_eq!(outputs(&world, &footprint), ["nothing a"]);
     assert_eq!(
-        changed_after_reading(world.judge(|p| {
+        changed_after_reading(world.judge_without_contents(|p| {
             p.stat("b");
             p.remove("b");
         })),
@@ -322,7 +337,7 @@ fn paths_are_compared_by_where_they_lead() {
     world.put("real/a", "a");
     files::symlink(Path::new("real"), &world.at("link")).unwrap();
     assert_eq!(
-        changed_after_reading(world.judge(|p| {
+        changed_after_reading(world.judge_without_contents(|p| {
             p.read("link/a");
             p.write("real/a", "new");
         })),
@@ -368,7 +383,7 @@ fn what_was_reached_through_a_link_that_is_gone_is_not_known() {
     world.put("real/a", "a");
     world.put("other/a", "b");
     assert_eq!(
-        changed_after_reading(world.judge(|p| {
+        changed_after_reading(world.judge_without_contents(|p| {
             p.link("real", "link");
             p.read("link/a");
             p.remove("link");
@@ -377,7 +392,7 @@ fn what_was_reached_through_a_link_that_is_gone_is_not_known() {
     );
     files::symlink(Path::new("real"), &world.at("link")).unwrap();
     assert_eq!(
-        changed_after_reading(world.judge(|p| {
+        changed_after_reading(world.judge_without_contents(|p| {
             p.read("link/a");
             p.link("other", "next");
             p.rename("next", "link");

@@ -12,7 +12,7 @@ use crate::archive::{self, Left, Output, RestoreError, Restored, Standing};
 use crate::bytes::{self, Bytes};
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet, entries};
-use crate::footprint::{Actor, Snapshot};
+use crate::footprint::Actor;
 use crate::task::{ActionKey, KeyParts, Task};
 
 /// What a look-up came to.
@@ -259,40 +259,6 @@ impl Store {
             reasons.push(MissReason::Unknown);
         }
         Ok(Lookup::Miss(reasons))
-    }
-
-    /// What stands before a run of `task` where runs like it leave outputs: taken after the look-up was a miss and
-    /// after the clock barrier `started`, so that an output which the run updates in place is known as it was.
-    ///
-    /// # Errors
-    /// As [`Store::look_up`].
-    pub fn snapshot(&self, task: &Task, started: i128) -> Result<Snapshot, StoreError> {
-        let mut snapshot = Snapshot::default();
-        let record =
-            self.read_record::<KeyRecord>(&task.action_key().0.to_string())?.whole().unwrap_or_default();
-        let declarations = Declarations::of(task)?;
-        let mut observer = Observer::new(&declarations);
-        for known in &record.sets {
-            let Some(&newest) = known.results.first() else {
-                continue;
-            };
-            let Some(result) = self.result(newest, known.set)? else {
-                continue;
-            };
-            for path in result.outputs.into_iter().map(|output| output.path) {
-                let Ok(identity) = observer.identity(&path, false) else {
-                    continue;
-                };
-                // What was changed since may change again before it is read.
-                if identity.file_type != FileType::File || identity.ctime_ns >= started {
-                    continue;
-                }
-                if let Ok(digest) = observer.digest_of(&path.to_path(), &identity) {
-                    snapshot.add(path, digest, identity.mode as u16);
-                }
-            }
-        }
-        Ok(snapshot)
     }
 
     fn result(&self, fingerprint: Fingerprint, set: Digest) -> Result<Option<ResultRecord>, StoreError> {

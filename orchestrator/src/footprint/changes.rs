@@ -11,8 +11,8 @@ use super::{Uncacheable, is_device_folder, is_unobserved};
 use crate::archive::Look;
 use crate::bytes;
 use crate::declarations::Declarations;
-use crate::fingerprint::entries;
-use crate::trace::{Changes as Times, PathAccess, ProcessId, Trace};
+use crate::fingerprint::{Digest, InputState, entries};
+use crate::trace::{Changes as Times, PathAccess, PathId, ProcessId, Trace};
 
 /// All changes of one run to one place.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Change {
     pub(super) process: ProcessId,
     /// What stood there before the first change.
     pub(super) before: Before,
+    /// The content of the regular file that stood there, where it could be had.
+    old: Option<Digest>,
     /// What stands there now, itself and not what it points to.
     pub(super) now: Option<Identity>,
     /// Whether it is declared to be no output.
@@ -56,6 +58,13 @@ pub(super) enum Fate {
 impl Change {
     pub(super) fn fate(&self) -> Fate {
         self.fate
+    }
+
+    /// The regular file that stood there before, as an access of this kind observes it, where its content is known.
+    pub(super) fn old_state(&self, kind: AccessKind) -> Option<InputState> {
+        let Before::File(mode) = self.before else { return None };
+        let mode_counts = (kind != AccessKind::Read).then_some(mode);
+        Some(InputState::File { digest: self.old?, mode: mode_counts })
     }
 
     /// When its content was first changed.
@@ -114,6 +123,7 @@ impl Changes {
         places: &mut Places,
     ) -> Result<Self, Uncacheable> {
         let mut changes = Self { by_place: BTreeMap::new(), children: HashMap::new() };
+        let old_contents: HashMap<PathId, Digest> = trace.old_contents.iter().copied().collect();
         let mut through_links = Vec::new();
         let mut moved_folders = Vec::new();
         for access in trace.accesses.iter().filter(|access| !access.kind.observes()) {
@@ -127,6 +137,7 @@ impl Changes {
                 modified_ns: None,
                 metadata_ns: None,
             });
+            let old = old_contents.get(&access.path).copied();
             let entry = places.entry(named);
             let ignored =
                 |place: &[u8]| declarations.ignore_output(named) || declarations.ignore_output(place);
@@ -136,7 +147,7 @@ impl Changes {
                 // What was seen may have been the link.
                 let before = if access.no_follow { Before::Unknown } else { times.before };
                 let ignored = ignored(&end.path);
-                changes.add(&end.path, access, Times { before, ..times }, ignored);
+                changes.add(&end.path, access, Times { before, ..times }, old, ignored);
                 through_links.push((entry.path.clone(), end.path));
             }
             if !followed || access.no_follow {
@@ -146,7 +157,7 @@ impl Changes {
                     moved_folders.push(entry.path.clone());
                 }
                 let ignored = ignored(&entry.path);
-                changes.add(&entry.path, access, times, ignored);
+                changes.add(&entry.path, access, times, old, ignored);
             }
         }
         changes.by_place.retain(|place, change| {
@@ -182,7 +193,7 @@ impl Changes {
         Ok(changes)
     }
 
-    fn add(&mut self, place: &[u8], access: &PathAccess, times: Times, ignored: bool) {
+    fn add(&mut self, place: &[u8], access: &PathAccess, times: Times, old: Option<Digest>, ignored: bool) {
         let Times { before, replaced_ns, modified_ns, metadata_ns } = times;
         let at =
             [replaced_ns, modified_ns, metadata_ns].into_iter().flatten().min().unwrap_or(access.first_ns);
@@ -191,6 +202,7 @@ impl Changes {
         let change = self.by_place.entry(place.to_vec()).or_insert(Change {
             process: access.process,
             before,
+            old: None,
             now: None,
             ignored,
             look: Look::None,
@@ -212,6 +224,7 @@ impl Changes {
         earliest(&mut change.replaced_ns, replaced_ns);
         earliest(&mut change.modified_ns, modified_ns);
         earliest(&mut change.metadata_ns, metadata_ns);
+        change.old = change.old.or(old);
         change.ignored |= ignored;
         change.was_link |= before == Before::Symlink;
         if access.kind == AccessKind::Write && replaced_ns.is_some() {

@@ -85,6 +85,19 @@ pub enum Uncacheable {
         /// Who deleted it.
         process: Actor,
     },
+    /// What the command printed is not known to the end.
+    Terminal(TerminalLoss),
+}
+
+/// Why the terminal output of a run is not known to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TerminalLoss {
+    /// It was longer than what is kept.
+    TooLong,
+    /// Somebody downstream stopped reading, so that the command may have been cut short.
+    Cut,
+    /// A process still had it open when waiting was over.
+    StillOpen,
 }
 
 /// A process, as people know it.

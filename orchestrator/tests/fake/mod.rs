@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "a helper of tests, each of which uses a part of it")]
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,10 @@ use shm_protocol::record::Exit;
 use tracerun::archive::Restored;
 use tracerun::cache::{Lookup, MissReason, OutputChunk, RunId, Store, Stream};
 use tracerun::declarations::Declarations;
+use tracerun::fingerprint::Digest;
 use tracerun::footprint::{Footprint, RunFacts, Uncacheable, judge};
 use tracerun::task::{Policy, StdinKey, Task};
-use tracerun::trace::{Changes, PathAccess, Process, ProcessCapture, Trace};
+use tracerun::trace::{Changes, PathAccess, PathId, Process, ProcessCapture, Trace};
 
 /// A root to run in, a folder outside it, and a store.
 pub(crate) struct World {
@@ -78,6 +80,14 @@ impl World {
         self.judge_trace(program, |_| {})
     }
 
+    /// The same, when the content of what is changed can't be had.
+    pub(crate) fn judge_without_contents(
+        &self,
+        program: impl FnOnce(&mut Program),
+    ) -> Result<Footprint, Uncacheable> {
+        self.judge_trace(program, |trace| trace.old_contents.clear())
+    }
+
     /// The same, with a say in the trace.
     pub(crate) fn judge_trace(
         &self,
@@ -86,18 +96,15 @@ impl World {
     ) -> Result<Footprint, Uncacheable> {
         let started =
             files::clock_barrier(&self.folder.path().join(format!("barrier-{}", RunId::new()))).unwrap();
-        let before = self.store.snapshot(&self.task, started).unwrap();
+        let contents = contents(&self.root);
         let mut running = Program::new(&self.root);
         program(&mut running);
         let mut trace = running.trace;
+        trace.old_contents = old_contents(&trace, &contents);
         trace.accesses.sort_by_key(|access| access.first_ns);
         edit(&mut trace);
         let declarations = Declarations::of(&self.task).unwrap();
-        judge(
-            &self.task,
-            &RunFacts { trace: &trace, started, before: &before, exit: Exit::Code(0) },
-            &declarations,
-        )
+        judge(&self.task, &RunFacts { trace: &trace, started, exit: Exit::Code(0) }, &declarations)
     }
 
     /// Runs `program` with cache, as the command line does.
@@ -314,4 +321,24 @@ impl Program {
         let code: String = sources.iter().map(|source| self.read(source)).collect();
         self.write(object, &format!("compiled {code}"));
     }
+}
+
+/// The digest of every regular file under a folder.
+fn contents(folder: &Path) -> HashMap<Vec<u8>, Digest> {
+    let mut found = HashMap::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, file_type) = (entry.path(), entry.file_type().unwrap());
+        if file_type.is_dir() {
+            found.extend(contents(&path));
+        } else if file_type.is_file() {
+            found.insert(files::bytes_of(path.as_os_str()).to_vec(), Digest::of(&fs::read(&path).unwrap()));
+        }
+    }
+    found
+}
+
+/// What the collector takes while a change is held.
+fn old_contents(trace: &Trace, contents: &HashMap<Vec<u8>, Digest>) -> Vec<(PathId, Digest)> {
+    let changed = trace.accesses.iter().filter(|access| !access.kind.observes()).map(|access| access.path);
+    changed.filter_map(|path| Some((path, *contents.get(trace.path(path))?))).collect()
 }
