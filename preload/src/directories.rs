@@ -1,0 +1,222 @@
+//! The names of directories that relative paths start from, asked of the kernel once and kept.
+
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use linux_raw_sys::general::{S_IFDIR, S_IFMT, STATX_BTIME};
+
+use crate::dedup::hash;
+use crate::guest::Guest;
+use crate::names::PATH_MAX;
+use crate::syscall;
+use crate::threads::Thread;
+
+/// Descriptors of directories whose name is kept, each in the one place that its key names.
+const DESCRIPTORS: usize = 1024;
+
+/// The directories of one process. Zeros are a valid empty table.
+///
+/// A name holds for one *directory generation*: the ring's counter, which moves whenever a directory was made, removed or
+/// renamed, or a process got another working directory.
+pub(crate) struct Directories {
+    descriptors: [Descriptor; DESCRIPTORS],
+    names: Names,
+}
+
+/// The name of one directory in one generation. Its words are written apart: half the key stands in both, so that words of
+/// two entries are not taken for one.
+struct Descriptor {
+    key: AtomicU64,
+    /// The upper half of the key, and where the name is.
+    name: AtomicU64,
+}
+
+impl Directories {
+    /// The working directory. `None` if it has no name (it was removed, or lies outside the root).
+    ///
+    /// Kept per thread, since a thread can have its own (`unshare(CLONE_FS)`).
+    pub(crate) fn working(&'static self, guest: &Guest, thread: &Thread) -> Option<&'static [u8]> {
+        let generation = guest.ring.directory_generation().wrapping_add(1);
+        let kept = thread.working_directory.load(Ordering::Relaxed);
+        let name = if kept >> PLACE_BITS == generation {
+            Place::from_bits(kept)
+        } else {
+            // SAFETY: `fill` passes room that is writable.
+            let name = self
+                .names
+                .keep(|start, room| unsafe { syscall::working_directory(start, room) } - 1)?;
+            thread
+                .working_directory
+                .store(generation << PLACE_BITS | name.to_bits(), Ordering::Relaxed);
+            name
+        };
+        self.names.get(name)
+    }
+
+    /// The directory that the descriptor `fd` stands for. `None` if it is no directory or has no name.
+    ///
+    /// It is kept by what the directory *is*, never by the number of the descriptor, which changes hands. Device and inode
+    /// are not enough: the inode of a removed directory is used again, perhaps by somebody who is not traced. So the time
+    /// of its birth belongs to the key, and where a file system does not know it the name is asked for every time.
+    pub(crate) fn of_descriptor(&'static self, guest: &Guest, fd: i32) -> Option<&'static [u8]> {
+        let status = syscall::status_of(fd, guest.cookie)?;
+        if u32::from(status.stx_mode) & S_IFMT != S_IFDIR {
+            return None;
+        }
+        if status.stx_mask & STATX_BTIME == 0 {
+            return self.names.get(self.ask(guest, fd)?);
+        }
+        let identity = [
+            status.stx_ino,
+            u64::from(status.stx_dev_major) << 32 | u64::from(status.stx_dev_minor),
+            status.stx_btime.tv_sec as u64,
+            u64::from(status.stx_btime.tv_nsec),
+            status.stx_mnt_id,
+            guest.ring.directory_generation(),
+        ];
+        let key = hash(guest.cookie, identity.map(u64::to_le_bytes).as_flattened());
+        let entry = self.descriptors.get(key as usize % DESCRIPTORS)?;
+        if entry.key.load(Ordering::Acquire) == key {
+            let name = entry.name.load(Ordering::Relaxed);
+            if name >> 32 == key >> 32 {
+                return self.names.get(Place::from_bits(name));
+            }
+        }
+        let name = self.ask(guest, fd)?;
+        entry
+            .name
+            .store(key >> 32 << 32 | name.to_bits(), Ordering::Relaxed);
+        entry.key.store(key, Ordering::Release);
+        self.names.get(name)
+    }
+
+    /// The file that was opened as `fd`, of whatever type. `None` if that is no file with a name.
+    pub(crate) fn opened(&'static self, guest: &Guest, fd: i32) -> Option<&'static [u8]> {
+        self.names.get(self.ask(guest, fd)?)
+    }
+
+    fn ask(&self, guest: &Guest, fd: i32) -> Option<Place> {
+        let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
+        let digits = fd.max(0).checked_ilog10().unwrap_or(0);
+        let mut rest = fd.max(0);
+        for place in link.iter_mut().skip(14).take(digits as usize + 1).rev() {
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let link = CStr::from_bytes_until_nul(&link).ok()?;
+        // SAFETY: `keep` passes room that is writable.
+        self.names
+            .keep(|start, room| unsafe { syscall::link_target(link, start, room, guest.cookie) })
+    }
+}
+
+/// All names together; where they are used up, calls that need a new one are left to the net.
+const ROOM: usize = 1 << 20;
+
+/// Names start at multiples of this.
+const STEP: usize = 8;
+
+/// A place, in steps, fits into so many bits.
+const PLACE_BITS: u32 = 20;
+
+/// How many names are found again by their content.
+const FOUND: usize = 1024;
+
+/// Where a name is kept; never 0.
+#[derive(Clone, Copy)]
+struct Place(u32);
+
+impl Place {
+    const fn to_bits(self) -> u64 {
+        self.0 as u64
+    }
+
+    const fn from_bits(bits: u64) -> Self {
+        Self(bits as u32 & ((1 << PLACE_BITS) - 1))
+    }
+}
+
+/// Names that are only ever added. Each is its length in four bytes, then its bytes.
+struct Names {
+    /// Bytes in use; the first step is never given out.
+    used: AtomicU32,
+    /// Places, each where the hash of its name says.
+    found: [AtomicU32; FOUND],
+    bytes: UnsafeCell<[u8; ROOM]>,
+}
+
+/// Length of the number before a name.
+const HEAD: usize = size_of::<u32>();
+
+impl Names {
+    /// Keeps the name that `fill` writes: it gets room and returns the length, or an error. Names that are not absolute, or
+    /// are those of something removed, are no names.
+    fn keep(&self, fill: impl FnOnce(*mut u8, usize) -> isize) -> Option<Place> {
+        let (start, end) = self.reserve(HEAD + PATH_MAX)?;
+        let bytes = self.bytes.get().cast::<u8>().wrapping_add(start);
+        let length = usize::try_from(fill(bytes.wrapping_add(HEAD), PATH_MAX))
+            .ok()
+            .filter(|&length| length < PATH_MAX);
+        // SAFETY: `fill` has just written so many bytes of what is reserved for us.
+        let name =
+            length.map(|length| unsafe { core::slice::from_raw_parts(bytes.wrapping_add(HEAD), length) });
+        let name = name.filter(|name| name.first() == Some(&b'/') && !name.ends_with(b" (deleted)"));
+        let Some(name) = name else {
+            self.give_back(end, start);
+            return None;
+        };
+        let found = self.found.get(hash(0, name) as usize % FOUND)?;
+        let place = Place(found.load(Ordering::Acquire));
+        if place.0 != 0 && self.get(place) == Some(name) {
+            self.give_back(end, start);
+            return Some(place);
+        }
+        // SAFETY: the start of what is reserved for us, aligned to a step.
+        unsafe { bytes.cast::<u32>().write(name.len() as u32) };
+        self.give_back(end, (start + HEAD + name.len()).next_multiple_of(STEP));
+        let place = Place((start / STEP) as u32);
+        found.store(place.0, Ordering::Release);
+        Some(place)
+    }
+
+    fn get(&self, place: Place) -> Option<&[u8]> {
+        let start = place.0 as usize * STEP;
+        if place.0 == 0 || start > ROOM - HEAD - PATH_MAX {
+            return None;
+        }
+        let bytes = self.bytes.get().cast::<u8>().wrapping_add(start);
+        // SAFETY: within the room, by the check above; places are only given out once their name is complete, and that
+        // name is never written again.
+        let length = unsafe { bytes.cast::<u32>().read() } as usize;
+        // SAFETY: as above; a length is below PATH_MAX.
+        (length < PATH_MAX).then(|| unsafe { core::slice::from_raw_parts(bytes.wrapping_add(HEAD), length) })
+    }
+
+    /// Takes `length` bytes that nobody else has; `None` if there is no room.
+    fn reserve(&self, length: usize) -> Option<(usize, usize)> {
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            let start = (used as usize).max(STEP);
+            let end = (start + length).next_multiple_of(STEP);
+            if end > ROOM {
+                return None;
+            }
+            match self
+                .used
+                .compare_exchange_weak(used, end as u32, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return Some((start, end)),
+                Err(now) => used = now,
+            }
+        }
+    }
+
+    /// Gives back what lies between `kept` and `end`, unless somebody reserved behind it meanwhile: then it is lost.
+    fn give_back(&self, end: usize, kept: usize) {
+        let _lost = self
+            .used
+            .compare_exchange(end as u32, kept as u32, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err();
+    }
+}

@@ -1,0 +1,193 @@
+//! Keeping a child traced whose parent cleared or scrubbed its environment.
+//!
+//! Only for speed: without the library the child is seen by the net.
+
+use core::ffi::{CStr, c_char};
+use core::ptr;
+
+use shm_protocol::session::VARIABLE;
+
+/// A null-terminated array of strings, as `environ` is.
+pub(crate) type Environment = *const *const c_char;
+
+const PRELOAD: &[u8] = b"LD_PRELOAD";
+
+/// The file name by which the library knows itself in `LD_PRELOAD`.
+const LIBRARY: &[u8] = b"libtracerun_preload.so";
+
+unsafe extern "C" {
+    static environ: Environment;
+}
+
+/// The environment of this process as it is now.
+pub(crate) fn current() -> Environment {
+    // SAFETY: libc's variable, which holds a pointer at any time.
+    unsafe { (&raw const environ).read() }
+}
+
+/// The entries of an environment.
+fn entries<'a>(environment: Environment) -> impl Iterator<Item = &'a CStr> {
+    let mut next = environment;
+    core::iter::from_fn(move || {
+        // Linux takes a null pointer for an empty environment.
+        if next.is_null() {
+            return None;
+        }
+        // SAFETY: an array that ends with a null pointer, which we have not passed.
+        let entry = unsafe { next.read() };
+        next = next.wrapping_add(1);
+        // SAFETY: all but the last are strings, by the contract of execve(2), which the caller is about to make or has made.
+        (!entry.is_null()).then(|| unsafe { CStr::from_ptr(entry) })
+    })
+}
+
+fn value_of<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a CStr> {
+    let rest = entry.to_bytes_with_nul().strip_prefix(name)?.strip_prefix(b"=")?;
+    CStr::from_bytes_with_nul(rest).ok()
+}
+
+/// The value of a variable.
+pub(crate) fn value<'a>(environment: Environment, name: &[u8]) -> Option<&'a CStr> {
+    entries(environment).find_map(|entry| value_of(entry, name))
+}
+
+/// The libraries that a value of `LD_PRELOAD` names.
+fn libraries(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| matches!(byte, b' ' | b':'))
+}
+
+/// What must be in a child's environment, copied at the start: programs overwrite theirs.
+pub(crate) struct Own {
+    session: Text<{ 8 + 256 }>,
+    library: Text<1024>,
+}
+
+impl Own {
+    /// Finds both in the environment that the library was loaded with; what is too long is left empty, and then nothing is
+    /// ever added.
+    pub(crate) fn find(environment: Environment) -> Self {
+        let mut own = Self {
+            session: Text::new(),
+            library: Text::new(),
+        };
+        let is_session = |entry: &&CStr| value_of(entry, VARIABLE.as_bytes()).is_some();
+        if let Some(session) = entries(environment).find(is_session) {
+            own.session.push(session.to_bytes());
+        }
+        let preloaded = value(environment, PRELOAD).map_or(&b""[..], CStr::to_bytes);
+        if let Some(library) = libraries(preloaded).find(|library| library.ends_with(LIBRARY)) {
+            own.library.push(library);
+        }
+        own
+    }
+
+    /// Calls `run` with an environment in which the library and the session are named: the given one where they are, else a
+    /// copy with the library behind the program's own ones. Where that does not fit, or another session is named (tracerun
+    /// inside tracerun), the given one.
+    ///
+    /// The copy lies on the stack, 6 KiB, so that a child by vfork can make it too and nothing has to be freed.
+    pub(crate) fn with(&self, environment: Environment, run: &dyn Fn(Environment) -> isize) -> isize {
+        if self.is_in(environment) {
+            run(environment)
+        } else {
+            self.with_copy(environment, run)
+        }
+    }
+
+    fn is_in(&self, environment: Environment) -> bool {
+        if self.session.is_empty() || self.library.is_empty() {
+            return true;
+        }
+        let mut session = false;
+        let mut library = false;
+        for entry in entries(environment) {
+            if let Some(value) = value_of(entry, VARIABLE.as_bytes()) {
+                if !self.session.bytes().ends_with(value.to_bytes()) {
+                    return true;
+                }
+                session = true;
+            } else if let Some(value) = value_of(entry, PRELOAD) {
+                library = libraries(value.to_bytes()).any(|one| one == self.library.bytes());
+            }
+        }
+        session && library
+    }
+
+    #[inline(never)]
+    fn with_copy(&self, environment: Environment, run: &dyn Fn(Environment) -> isize) -> isize {
+        let mut preload = Text::<2048>::new();
+        preload.push(PRELOAD);
+        preload.push(b"=");
+        let mut copy = [ptr::null::<c_char>(); 512];
+        // The last place stays null, which ends the array.
+        let mut places = copy.iter_mut().rev().skip(1);
+        let mut fits = true;
+        let mut add = |entry: Option<&CStr>| match (entry, places.next()) {
+            (Some(entry), Some(place)) => *place = entry.as_ptr(),
+            _ => fits = false,
+        };
+        for entry in entries(environment) {
+            if let Some(theirs) = value_of(entry, PRELOAD) {
+                if !theirs.is_empty() {
+                    preload.push(theirs.to_bytes());
+                    preload.push(b":");
+                }
+            } else if value_of(entry, VARIABLE.as_bytes()).is_none() {
+                add(Some(entry));
+            }
+        }
+        preload.push(self.library.bytes());
+        add(preload.c_string());
+        add(self.session.c_string());
+        let free = places.count();
+        // Filled from behind; the first that is not null begins the array.
+        let start = copy.get(free..).map_or(environment, <[_]>::as_ptr);
+        run(if fits { start } else { environment })
+    }
+}
+
+/// A string of bounded length.
+struct Text<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+    overflown: bool,
+}
+
+impl<const N: usize> Text<N> {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            length: 0,
+            overflown: false,
+        }
+    }
+
+    fn push(&mut self, more: &[u8]) {
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        // One byte stays NUL.
+        if more.len() < room.len() {
+            for (place, byte) in room.iter_mut().zip(more) {
+                *place = *byte;
+            }
+            self.length += more.len();
+        } else {
+            self.overflown = true;
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn c_string(&self) -> Option<&CStr> {
+        if self.overflown {
+            None
+        } else {
+            CStr::from_bytes_until_nul(&self.bytes).ok()
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! What a call told → a record.
+
+use shm_protocol::access::{Access, Before, Change, Effect, Outcome};
+use shm_protocol::calls::{Call, Meaning, Name, Touch};
+use shm_protocol::path::Joined;
+use shm_protocol::record::{Event, Record};
+
+use linux_raw_sys::errno::{
+    EACCES, EEXIST, EFAULT, EINTR, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, ENXIO,
+    EOPNOTSUPP, EROFS, ETXTBSY,
+};
+use linux_raw_sys::general::{AT_REMOVEDIR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+
+use crate::dedup::hash;
+use crate::guest::{self, Guest, Process};
+use crate::names::{is_magic, string_at};
+use crate::syscall::{self, Arguments, CWD, syscall};
+use crate::threads::Thread;
+
+/// Makes a watched system call for the program and reports it, if that is the library's part; otherwise the net sees it.
+/// The result is the kernel's.
+pub(crate) fn make(call: Call, number: u32, arguments: Arguments) -> isize {
+    let Some(guest) = guest::active() else {
+        return plain(number, arguments);
+    };
+    let [a, b, c, d, e] = arguments;
+    match call.meaning([a, b, c, d, e, 0]) {
+        Meaning::Touch(touch) if touch.kind.observes() => look(guest, call, number, arguments, touch),
+        Meaning::ChangeDirectory(touch) => {
+            let result = look(guest, call, number, arguments, touch);
+            if result == 0 {
+                // After the fact: before it, another thread could ask for the directory and keep the old one.
+                guest.ring.advance_directory_generation();
+            }
+            result
+        }
+        Meaning::Touch(touch) => {
+            let result = change(guest, call, number, arguments, [Some(touch), None]);
+            if result == 0 && is_directory_made_or_removed(call, arguments) {
+                guest.ring.advance_directory_generation();
+            }
+            result
+        }
+        Meaning::Two(first, second) => {
+            let result = change(guest, call, number, arguments, [Some(first), Some(second)]);
+            if result == 0 && is_directory(guest, second) {
+                guest.ring.advance_directory_generation();
+            }
+            result
+        }
+        _ => plain(number, arguments),
+    }
+}
+
+/// The call as the program meant it, for the net to see.
+fn plain(number: u32, arguments: Arguments) -> isize {
+    // SAFETY: the program asked for this very call.
+    unsafe { syscall(number, arguments, 0) }
+}
+
+/// Whether what an inode stands for may change: the next directory that is made can have the inode of one just removed, and
+/// the same time of birth, since the clocks of file systems tick slowly.
+fn is_directory_made_or_removed(call: Call, [_, _, flags, ..]: Arguments) -> bool {
+    call == Call::mkdirat || call == Call::unlinkat && flags & u64::from(AT_REMOVEDIR) != 0
+}
+
+/// Whether a rename moved a directory, and with it the names of all that is below. The net has seen to that already; but it
+/// had to do so before the call took effect.
+fn is_directory(guest: &Guest, to: Touch) -> bool {
+    let Name::At(path) = to.name else { return false };
+    syscall::status_at(to.dir as u64, path, false, guest.cookie)
+        .is_some_and(|status| u32::from(status.stx_mode) & S_IFMT == S_IFDIR)
+}
+
+/// A call that only looks: made with the pass, and recorded afterwards.
+#[inline(never)]
+fn look(guest: &'static Guest, call: Call, number: u32, arguments: Arguments, touch: Touch) -> isize {
+    let Some(watch) = Watch::begin(guest, touch) else {
+        return plain(number, arguments);
+    };
+    // SAFETY: the program asked for this call; it does not use the sixth argument.
+    let result = unsafe { syscall(number, arguments, guest.cookie) };
+    let told = match syscall::error(result) {
+        None => Told::Plainly(Outcome::Done),
+        Some(error) => told(call, error, arguments),
+    };
+    let reported = match told {
+        Told::Nothing => Reported::Whole,
+        Told::Unclearly => Reported::NotAtAll,
+        Told::Plainly(outcome) => watch.report(call, outcome, None),
+    };
+    match reported {
+        Reported::Whole => result,
+        // What was reached tells its own name.
+        Reported::NotAtAll if result >= 0 && matches!(call, Call::openat | Call::open) => {
+            watch.report_reached(call, watch.process.directories.opened(guest, result as i32));
+            result
+        }
+        Reported::NotAtAll if result == 0 && call == Call::chdir => {
+            guest.ring.advance_directory_generation();
+            watch.report_reached(call, watch.process.directories.working(guest, watch.thread));
+            result
+        }
+        // Looking twice harms nobody: what failed or only asked is made again, for the net to see.
+        Reported::NotAtAll if guest.cookie != 0 => plain(number, arguments),
+        Reported::NotAtAll => result,
+    }
+}
+
+/// What an error tells about the path.
+enum Told {
+    Plainly(Outcome),
+    /// Nothing: the path was not even looked up.
+    Nothing,
+    /// Perhaps something; nor is it sure that the kernel has read the path.
+    Unclearly,
+}
+
+fn told(call: Call, error: u32, [_, _, _, size, _]: Arguments) -> Told {
+    match error {
+        ENOENT => Told::Plainly(Outcome::Absent),
+        EACCES | EEXIST | EINTR | EISDIR | ELOOP | ENODATA | ENXIO | EOPNOTSUPP | EROFS | ETXTBSY => {
+            Told::Plainly(Outcome::Refused)
+        }
+        // It is there and no link; or the size was senseless, which the kernel checks before it reads the path.
+        EINVAL if call == Call::readlinkat && size as i32 > 0 => Told::Plainly(Outcome::Refused),
+        // The path or the result lies where the program has no memory: it must not be touched here.
+        EFAULT | ENAMETOOLONG => Told::Nothing,
+        // Among them ENOTDIR: a file on the way is no directory, so that nothing is there; or the last one is there, and should
+        // have been one.
+        _ => Told::Unclearly,
+    }
+}
+
+/// Whether an access is known to the reader now.
+#[derive(Clone, Copy, PartialEq)]
+enum Reported {
+    Whole,
+    NotAtAll,
+}
+
+/// A call that changes something. The net holds it, to see what was there before; without a net it is recorded afterwards.
+#[inline(never)]
+fn change(
+    guest: &'static Guest,
+    call: Call,
+    number: u32,
+    arguments: Arguments,
+    touches: [Option<Touch>; 2],
+) -> isize {
+    if guest.cookie != 0 {
+        return plain(number, arguments);
+    }
+    let watches = touches.map(|touch| touch.and_then(|touch| Watch::begin(guest, touch)));
+    let befores = touches.map(|touch| touch.map_or(Before::Unknown, before));
+    let result = plain(number, arguments);
+    let outcome = syscall::error(result).map_or(Some(Outcome::Done), change_refused);
+    let Some(outcome) = outcome else { return result };
+    for (watch, before) in watches.iter().zip(befores) {
+        if let Some(watch) = watch {
+            watch.report(call, outcome, Some(before));
+        }
+    }
+    result
+}
+
+/// Reports what a libc function that makes several calls of its own did to one path, without a net; with one, the net sees
+/// those calls.
+#[inline(never)]
+pub(crate) fn around(
+    call: Call,
+    touch: &dyn Fn() -> Option<Touch>,
+    failed: fn(u64) -> bool,
+    function: &dyn Fn() -> u64,
+) -> u64 {
+    let Some(guest) = guest::active().filter(|guest| guest.cookie == 0) else {
+        return function();
+    };
+    let Some(touch) = touch() else { return function() };
+    let Some(watch) = Watch::begin(guest, touch) else {
+        return function();
+    };
+    let before = before(touch);
+    let result = function();
+    let outcome = if failed(result) {
+        change_refused(syscall::errno())
+    } else {
+        Some(Outcome::Done)
+    };
+    if let Some(outcome) = outcome {
+        watch.report(call, outcome, Some(before));
+    }
+    result
+}
+
+/// What an error tells that comes after the names were read; `None` if it tells nothing.
+fn change_refused(error: u32) -> Option<Outcome> {
+    match error {
+        ENOENT | ENOTDIR => Some(Outcome::Absent),
+        EACCES | EEXIST | EISDIR | ELOOP | EROFS | ETXTBSY => Some(Outcome::Refused),
+        _ => None,
+    }
+}
+
+/// What stands at a path that is about to change.
+fn before(touch: Touch) -> Before {
+    let status = match touch.name {
+        Name::At(path) | Name::AtOrDescriptor(path) => {
+            syscall::status_at(touch.dir as u64, path, touch.follow, 0)
+        }
+        Name::Descriptor => syscall::status_of(touch.dir, 0),
+    };
+    let Some(status) = status else {
+        return Before::Absent;
+    };
+    let bits = status.stx_mode & 0o7777;
+    match u32::from(status.stx_mode) & S_IFMT {
+        S_IFREG => Before::File(bits),
+        S_IFDIR => Before::Directory(bits),
+        S_IFLNK => Before::Symlink,
+        _ => Before::Other,
+    }
+}
+
+/// A call that is under way, with all that must be known before it.
+struct Watch {
+    guest: &'static Guest,
+    process: &'static Process,
+    pid: u32,
+    thread: &'static Thread,
+    touch: Touch,
+    /// `None` if it is only asked for when the name turns out to be relative.
+    directory: Option<&'static [u8]>,
+    time_ns: u64,
+}
+
+impl Watch {
+    /// `None` if the library could not name what the call is about to touch: then the net must.
+    #[inline]
+    fn begin(guest: &'static Guest, touch: Touch) -> Option<Self> {
+        let (process, pid) = guest.process();
+        let thread = guest.thread()?;
+        let directory = match touch.name {
+            // In every use but a few the name is empty, and the descriptor that of a file.
+            Name::AtOrDescriptor(_) if touch.dir != CWD as i32 => None,
+            _ => Some(directory(guest, process, thread, touch.dir)?),
+        };
+        Some(Self {
+            guest,
+            process,
+            pid,
+            thread,
+            touch,
+            directory,
+            time_ns: syscall::now_ns(),
+        })
+    }
+
+    /// Reports the access, after its call. The kernel must have read the name, or the name is none.
+    fn report(&self, call: Call, outcome: Outcome, before: Option<Before>) -> Reported {
+        let name = match self.touch.name {
+            Name::Descriptor => &[],
+            Name::At(address) | Name::AtOrDescriptor(address) => {
+                // SAFETY: the kernel has read it, or it would have answered EFAULT or an error that does not get here.
+                match unsafe { string_at(address) } {
+                    // No file has an empty name. With `AT_EMPTY_PATH` it means the descriptor: a file that was reported when
+                    // it was opened.
+                    Some([]) if self.directory.is_none() || matches!(self.touch.name, Name::At(_)) => {
+                        return Reported::Whole;
+                    }
+                    Some(name) => name,
+                    None => return Reported::Whole,
+                }
+            }
+        };
+        // Only a look at a name says that it was not there.
+        if outcome != Outcome::Done && name.is_empty() {
+            return Reported::Whole;
+        }
+        let directory = match self.directory {
+            _ if name.first() == Some(&b'/') => &[],
+            Some(directory) => directory,
+            None => match directory(self.guest, self.process, self.thread, self.touch.dir) {
+                Some(directory) => directory,
+                None => return Reported::NotAtAll,
+            },
+        };
+        let path = Joined { directory, name };
+        let change = self.change(before);
+        let access = Access {
+            call,
+            kind: self.touch.kind,
+            outcome,
+            follow: self.touch.follow,
+            change,
+            path,
+        };
+        let key = (change.is_none()).then(|| self.key(&access));
+        if key.is_some_and(|key| self.process.seen.contains(key)) {
+            return Reported::Whole;
+        }
+        if is_magic(path) {
+            // Nothing below /proc counts by its own name. (And a listing must not be asked for twice: it goes on.)
+            let own_name = self.touch.name == Name::Descriptor;
+            return if own_name {
+                Reported::Whole
+            } else {
+                Reported::NotAtAll
+            };
+        }
+        self.send(key, access)
+    }
+
+    /// Reports what was reached by a name that does not tell. Without a `name` of its own it is a pipe, a socket or a file
+    /// that is gone: whoever made it was seen.
+    fn report_reached(&self, call: Call, name: Option<&[u8]>) {
+        if let Some(name) = name.filter(|name| !name.starts_with(b"/proc/")) {
+            let path = Joined::absolute(name);
+            let kind = self.touch.kind;
+            self.send(
+                None,
+                Access {
+                    call,
+                    kind,
+                    outcome: Outcome::Done,
+                    follow: true,
+                    change: None,
+                    path,
+                },
+            );
+        }
+    }
+
+    fn send(&self, key: Option<u64>, access: Access<'_>) -> Reported {
+        let time_ns = if access.change.is_some() {
+            syscall::now_ns()
+        } else {
+            self.time_ns
+        };
+        let record = Record {
+            pid: self.pid,
+            time_ns,
+            event: Event::Access(access),
+        };
+        let written = self
+            .guest
+            .ring
+            .write(&self.thread.seat, &record, &syscall::Kernel);
+        if let (Ok(()), Some(key)) = (written, key) {
+            self.process.seen.insert(key);
+        }
+        // A lost record is counted in the ring: the trace is not complete any more.
+        Reported::Whole
+    }
+
+    fn change(&self, before: Option<Before>) -> Option<Change> {
+        let (effect, before) = (self.touch.effect?, before?);
+        let effect = match effect {
+            // O_CREAT of what is there changes nothing.
+            Effect::Create if before != Before::Absent => return None,
+            _ if before == Before::Absent => Effect::Replace,
+            other => other,
+        };
+        Some(Change { effect, before })
+    }
+
+    /// What must agree for an access to be the repetition of another: the path, the call, and what came of it.
+    fn key(&self, access: &Access<'_>) -> u64 {
+        let meaning = u64::from(access.call as u16) << 24
+            | (access.kind as u64) << 16
+            | (access.outcome as u64) << 8
+            | u64::from(access.follow);
+        hash(
+            hash(self.guest.cookie ^ meaning, access.path.directory),
+            access.path.name,
+        )
+    }
+}
+
+fn directory(guest: &Guest, process: &'static Process, thread: &Thread, dir: i32) -> Option<&'static [u8]> {
+    if dir == CWD as i32 {
+        process.directories.working(guest, thread)
+    } else {
+        process.directories.of_descriptor(guest, dir)
+    }
+}

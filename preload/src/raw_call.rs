@@ -1,0 +1,85 @@
+//! `syscall(2)`, by which programs make system calls that libc has no function for.
+//!
+//! Only on x86-64; elsewhere libc's own stays, and the net sees what it does.
+
+use shm_protocol::calls::Call;
+
+use crate::numbers;
+use crate::observe::make;
+use crate::syscall::to_c;
+
+/// Numbers from here on are never watched.
+const NUMBERS: usize = 512;
+
+macro_rules! by_number {
+    ($($(#[$where:meta])* $name:ident $number:ident ($($argument:ident),*) = $meaning:expr;)*) => {
+        /// The watched call of this number, if it can be one that only looks: of those the library reports.
+        const fn looking(number: u64) -> Option<Call> {
+            $(
+                $(#[$where])*
+                if number == numbers::$name as u64 && Call::$name.meaning([0; 6]).observes() {
+                    return Some(Call::$name);
+                }
+            )*
+            None
+        }
+    };
+}
+
+shm_protocol::watched_calls!(by_number);
+
+/// One bit for each number.
+static LOOKING: [u64; NUMBERS / 64] = {
+    let mut bits = [0; NUMBERS / 64];
+    let mut number = 0;
+    while number < NUMBERS {
+        if looking(number as u64).is_some() {
+            bits[number / 64] |= 1 << (number % 64);
+        }
+        number += 1;
+    }
+    bits
+};
+
+/// Makes any system call as libc's function does, with no frame of Rust around it: it may be `vfork`, `clone` or
+/// `rt_sigreturn`.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+extern "C" fn syscall() {
+    core::arch::naked_asm!(
+        "cmp rdi, {numbers}",
+        "jae 2f",
+        "lea rax, [rip + {looking}]",
+        "bt qword ptr [rax], rdi",
+        // The stack and all registers are as the caller left them, so the arguments are those of `look`.
+        "jc {look}",
+        "2:",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "mov r10, r8",
+        "mov r8, r9",
+        "mov r9, [rsp + 8]",
+        "syscall",
+        "cmp rax, -4095",
+        "jae 3f",
+        "ret",
+        "3:",
+        "mov rdi, rax",
+        "jmp {to_c}",
+        numbers = const NUMBERS,
+        looking = sym LOOKING,
+        look = sym look,
+        to_c = sym to_c_errno,
+    )
+}
+
+extern "C" fn look(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64) -> isize {
+    // The table of bits says that it is one; the other arm is unreachable.
+    looking(number).map_or(-1, |call| to_c(make(call, number as u32, [a, b, c, d, e])))
+}
+
+extern "C" fn to_c_errno(result: isize) -> isize {
+    to_c(result)
+}

@@ -1,0 +1,227 @@
+//! System calls made without libc, the same names on every architecture.
+
+use core::sync::atomic::AtomicU32;
+
+use linux_raw_sys::errno::ESRCH;
+use linux_raw_sys::general::{
+    __NR_close, __NR_futex, __NR_getcwd, __NR_kill, __NR_openat, __NR_read, __NR_readlinkat, __NR_statx,
+    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, FUTEX_WAIT, FUTEX_WAKE, O_CLOEXEC, STATX_BTIME, STATX_INO,
+    STATX_MNT_ID, STATX_MODE, STATX_SIZE, STATX_TYPE, statx, timespec,
+};
+use shm_protocol::ring;
+
+/// `AT_FDCWD` as a register holds it.
+pub(crate) const CWD: u64 = -100_i64 as u64;
+
+/// The first five arguments of a system call.
+pub(crate) type Arguments = [u64; 5];
+
+/// Makes a system call; the result is the kernel's, an error being its negated number.
+///
+/// `pass` goes into the sixth argument register, which none of the watched calls uses: there the cookie makes the filter
+/// let the call through.
+///
+/// # Safety
+/// The call with these arguments must not break what Rust assumes of memory.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) unsafe fn syscall(number: u32, [a, b, c, d, e]: Arguments, pass: u64) -> isize {
+    let result;
+    // SAFETY: the caller vouches for the call; the kernel changes no register but these.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") u64::from(number) => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") pass,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// Makes a system call; the result is the kernel's, an error being its negated number.
+///
+/// `pass` goes into the sixth argument register, which none of the watched calls uses: there the cookie makes the filter
+/// let the call through.
+///
+/// # Safety
+/// The call with these arguments must not break what Rust assumes of memory.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(crate) unsafe fn syscall(number: u32, [a, b, c, d, e]: Arguments, pass: u64) -> isize {
+    let result;
+    // SAFETY: the caller vouches for the call; the kernel changes no register but the first.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") u64::from(number),
+            inlateout("x0") a => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") pass,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// The error in a result of the kernel.
+#[inline]
+pub(crate) fn error(result: isize) -> Option<u32> {
+    if (-4095..0).contains(&result) {
+        Some(result.unsigned_abs() as u32)
+    } else {
+        None
+    }
+}
+
+/// Turns the kernel's result into what a C function returns, and sets `errno` on failure only.
+#[inline]
+pub(crate) fn to_c(result: isize) -> isize {
+    match error(result) {
+        None => result,
+        Some(number) => {
+            set_errno(number);
+            -1
+        }
+    }
+}
+
+unsafe extern "C" {
+    safe fn __errno_location() -> *mut i32;
+    fn clock_gettime(clock: i32, time: *mut timespec) -> i32;
+}
+
+pub(crate) fn set_errno(number: u32) {
+    // SAFETY: libc's own place for the errno of this thread, writable while the thread lives.
+    unsafe { __errno_location().write(number as i32) };
+}
+
+pub(crate) fn errno() -> u32 {
+    // SAFETY: as above.
+    unsafe { __errno_location().read() as u32 }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds, by way of libc, which reads it without a system call.
+pub(crate) fn now_ns() -> u64 {
+    const CLOCK_MONOTONIC: i32 = 1;
+    let mut time = timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel's and libc's `struct timespec` are the same on 64-bit Linux; it does not fail for this clock.
+    unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
+}
+
+/// `statx` of the path at an address of this process or, when it is empty and `flags` say so, of `dir` itself.
+fn status(dir: u64, path: u64, flags: u32, pass: u64) -> Option<statx> {
+    let mut found = core::mem::MaybeUninit::<statx>::uninit();
+    let mask = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE | STATX_BTIME | STATX_MNT_ID;
+    let arguments = [
+        dir,
+        path,
+        u64::from(flags),
+        u64::from(mask),
+        found.as_mut_ptr() as u64,
+    ];
+    // SAFETY: writes one `struct statx`, which `found` is; a bad `path` is answered with EFAULT.
+    let result = unsafe { syscall(__NR_statx, arguments, pass) };
+    // SAFETY: the kernel fills the whole structure when it succeeds.
+    (result == 0).then(|| unsafe { found.assume_init() })
+}
+
+/// `statx` of a descriptor.
+pub(crate) fn status_of(fd: i32, pass: u64) -> Option<statx> {
+    status(fd as u64, c"".as_ptr() as u64, AT_EMPTY_PATH, pass)
+}
+
+/// `statx` of a path, of a symbolic link at its end itself unless `follow`.
+pub(crate) fn status_at(dir: u64, path: u64, follow: bool, pass: u64) -> Option<statx> {
+    status(dir, path, if follow { 0 } else { AT_SYMLINK_NOFOLLOW }, pass)
+}
+
+/// `getcwd` into `room` bytes at `start`: the length, which counts the closing NUL, or an error.
+///
+/// # Safety
+/// `start` must be valid for writes of `room` bytes.
+pub(crate) unsafe fn working_directory(start: *mut u8, room: usize) -> isize {
+    // SAFETY: the caller's.
+    unsafe { syscall(__NR_getcwd, [start as u64, room as u64, 0, 0, 0], 0) }
+}
+
+/// The target of the link at `path` into `room` bytes at `start`: its length or an error.
+///
+/// # Safety
+/// `start` must be valid for writes of `room` bytes.
+pub(crate) unsafe fn link_target(path: &core::ffi::CStr, start: *mut u8, room: usize, pass: u64) -> isize {
+    let arguments = [CWD, path.as_ptr() as u64, start as u64, room as u64, 0];
+    // SAFETY: the caller's; `path` ends in NUL.
+    unsafe { syscall(__NR_readlinkat, arguments, pass) }
+}
+
+/// The beginning of a file, as much as fits: the number of bytes or an error.
+pub(crate) fn read_file(path: &core::ffi::CStr, into: &mut [u8]) -> isize {
+    // SAFETY: `path` ends in NUL.
+    let fd = unsafe {
+        syscall(
+            __NR_openat,
+            [CWD, path.as_ptr() as u64, u64::from(O_CLOEXEC), 0, 0],
+            0,
+        )
+    };
+    if fd < 0 {
+        return fd;
+    }
+    // SAFETY: `into` is as long as said.
+    let length = unsafe {
+        syscall(
+            __NR_read,
+            [fd as u64, into.as_mut_ptr() as u64, into.len() as u64, 0, 0],
+            0,
+        )
+    };
+    // SAFETY: the descriptor is the one opened above.
+    unsafe { syscall(__NR_close, [fd as u64, 0, 0, 0, 0], 0) };
+    length
+}
+
+/// The ring's way to the kernel.
+pub(crate) struct Kernel;
+
+impl ring::System for Kernel {
+    fn wait(&self, word: &AtomicU32, expected: u32) {
+        // Bounded, so that a reader that died without a last wake is noticed.
+        let bound = timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
+        let arguments = [
+            word.as_ptr() as u64,
+            u64::from(FUTEX_WAIT),
+            u64::from(expected),
+            core::ptr::from_ref(&bound) as u64,
+            0,
+        ];
+        // SAFETY: reads the word and the bound, both of which outlive the call.
+        unsafe { syscall(__NR_futex, arguments, 0) };
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        // SAFETY: names the word by its address and touches no memory.
+        unsafe {
+            syscall(
+                __NR_futex,
+                [word.as_ptr() as u64, u64::from(FUTEX_WAKE), i32::MAX as u64, 0, 0],
+                0,
+            );
+        }
+    }
+
+    fn reader_is_gone(&self, reader: u32) -> bool {
+        // SAFETY: signal 0 only asks.
+        let result = unsafe { syscall(__NR_kill, [u64::from(reader), 0, 0, 0, 0], 0) };
+        error(result) == Some(ESRCH)
+    }
+}
