@@ -1,4 +1,34 @@
+//! Builds the preload library, for embedding into `tracerun`.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
 fn main() {
-    let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
-    std::fs::write(out.join("preload.bin"), []).unwrap();
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let library = out.join("preload.bin");
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
+        std::fs::write(&library, []).expect("OUT_DIR can be written");
+        return;
+    }
+    for folder in ["../preload/src", "../preload/build.rs", "../preload/Cargo.toml", "../shm-protocol/src"] {
+        println!("cargo::rerun-if-changed={folder}");
+    }
+    let (host, target) = (env::var("HOST").expect("set by cargo"), env::var("TARGET").expect("set by cargo"));
+    let built = out.join("preload");
+    let mut cargo = Command::new(env::var_os("CARGO").expect("set by cargo"));
+    cargo.args(["build", "--quiet", "--profile", "preload", "--package", "tracerun-preload", "--manifest-path"]);
+    cargo.arg("../preload/Cargo.toml").arg("--target-dir").arg(&built);
+    let mut folder = built;
+    if host != target {
+        cargo.args(["--target", &target]);
+        folder.push(&target);
+    }
+    // The library is built as its profile says, however tracerun is: without sanitizers or coverage.
+    for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"] {
+        cargo.env_remove(name);
+    }
+    let status = cargo.status().expect("cargo runs, as it runs this");
+    assert!(status.success(), "the preload library could not be built; its errors are above");
+    std::fs::copy(folder.join("preload/libtracerun_preload.so"), &library).expect("the library was built");
 }
