@@ -17,7 +17,15 @@ fn main() {
     let (host, target) = (env::var("HOST").expect("set by cargo"), env::var("TARGET").expect("set by cargo"));
     let built = out.join("preload");
     let mut cargo = Command::new(env::var_os("CARGO").expect("set by cargo"));
-    cargo.args(["build", "--quiet", "--profile", "preload", "--package", "tracerun-preload", "--manifest-path"]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--profile",
+        "preload",
+        "--package",
+        "tracerun-preload",
+        "--manifest-path",
+    ]);
     cargo.arg("../preload/Cargo.toml").arg("--target-dir").arg(&built);
     let mut folder = built;
     if host != target {

@@ -145,11 +145,7 @@ fn with_environment(environment: u64, make: impl Fn(u64) -> isize) -> isize {
     let given: Environment = ptr::with_exposed_provenance(environment as usize);
     let result = guest.own.with(given, &|environment| make(environment as u64));
     // Perhaps it was what we added that tipped it over.
-    if result.unsigned_abs() == E2BIG as usize {
-        make(environment)
-    } else {
-        result
-    }
+    if result.unsigned_abs() == E2BIG as usize { make(environment) } else { result }
 }
 
 fn exec(environment: u64, make: impl Fn(u64) -> isize) -> isize {
@@ -179,9 +175,7 @@ fn from_c(result: Option<u64>) -> isize {
 #[unsafe(no_mangle)]
 extern "C" fn execve(path: u64, argv: u64, environment: u64) -> isize {
     // SAFETY: the program asked for this call.
-    exec(environment, |environment| unsafe {
-        syscall(__NR_execve, [path, argv, environment, 0, 0], 0)
-    })
+    exec(environment, |environment| unsafe { syscall(__NR_execve, [path, argv, environment, 0, 0], 0) })
 }
 
 #[unsafe(no_mangle)]
@@ -250,11 +244,7 @@ spawn! {
 /// Calls one of them with a place for the status, and reports a death.
 fn reap(status: u64, call: impl FnOnce(u64) -> Option<u64>) -> isize {
     let mut own = 0_i32;
-    let place = if status == 0 {
-        &raw mut own
-    } else {
-        ptr::with_exposed_provenance_mut(status as usize)
-    };
+    let place = if status == 0 { &raw mut own } else { ptr::with_exposed_provenance_mut(status as usize) };
     let child = c_int(call(place as u64));
     if child > 0 {
         // SAFETY: the kernel has just written it, since there is a child.

@@ -16,10 +16,7 @@ pub(crate) struct Seen([AtomicU64; ENTRIES]);
 impl Seen {
     pub(crate) fn contains(&self, key: u64) -> bool {
         key != 0
-            && self
-                .0
-                .get(key as usize % ENTRIES)
-                .is_some_and(|entry| entry.load(Ordering::Relaxed) == key)
+            && self.0.get(key as usize % ENTRIES).is_some_and(|entry| entry.load(Ordering::Relaxed) == key)
     }
 
     /// To be called once the access has been written, never before: a lost record must be tried again.
@@ -33,11 +30,7 @@ impl Seen {
 /// A 64-bit hash of `bytes` under a secret `seed`: multiplications to 128 bits whose halves are folded together, 16 bytes at
 /// a time, as wyhash does.
 pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
-    const ODD: [u64; 3] = [
-        0xa076_1d64_78bd_642f,
-        0xe703_7ed1_a0b4_28db,
-        0x8ebc_6af0_9c88_c6e3,
-    ];
+    const ODD: [u64; 3] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3];
     let mut state = fold(seed ^ ODD[0], ODD[1]);
     let (blocks, _) = bytes.as_chunks::<16>();
     for block in blocks {
@@ -55,10 +48,7 @@ fn ends(bytes: &[u8]) -> (u64, u64) {
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        (
-            u64::from(u32::from_le_bytes(*first)),
-            u64::from(u32::from_le_bytes(*last)),
-        )
+        (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
     } else {
         match *bytes {
             [a] => (u64::from(a), 0),

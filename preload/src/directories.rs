@@ -43,12 +43,9 @@ impl Directories {
             Place::from_bits(kept)
         } else {
             // SAFETY: `fill` passes room that is writable.
-            let name = self
-                .names
-                .keep(|start, room| unsafe { syscall::working_directory(start, room) } - 1)?;
-            thread
-                .working_directory
-                .store(generation << PLACE_BITS | name.to_bits(), Ordering::Relaxed);
+            let name =
+                self.names.keep(|start, room| unsafe { syscall::working_directory(start, room) } - 1)?;
+            thread.working_directory.store(generation << PLACE_BITS | name.to_bits(), Ordering::Relaxed);
             name
         };
         self.names.get(name)
@@ -84,9 +81,7 @@ impl Directories {
             }
         }
         let name = self.ask(guest, fd)?;
-        entry
-            .name
-            .store(key >> 32 << 32 | name.to_bits(), Ordering::Relaxed);
+        entry.name.store(key >> 32 << 32 | name.to_bits(), Ordering::Relaxed);
         entry.key.store(key, Ordering::Release);
         self.names.get(name)
     }
@@ -106,8 +101,7 @@ impl Directories {
         }
         let link = CStr::from_bytes_until_nul(&link).ok()?;
         // SAFETY: `keep` passes room that is writable.
-        self.names
-            .keep(|start, room| unsafe { syscall::link_target(link, start, room, guest.cookie) })
+        self.names.keep(|start, room| unsafe { syscall::link_target(link, start, room, guest.cookie) })
     }
 }
 
@@ -202,10 +196,7 @@ impl Names {
             if end > ROOM {
                 return None;
             }
-            match self
-                .used
-                .compare_exchange_weak(used, end as u32, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.used.compare_exchange_weak(used, end as u32, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some((start, end)),
                 Err(now) => used = now,
             }

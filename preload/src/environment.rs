@@ -66,10 +66,7 @@ impl Own {
     /// Finds both in the environment that the library was loaded with; what is too long is left empty, and then nothing is
     /// ever added.
     pub(crate) fn find(environment: Environment) -> Self {
-        let mut own = Self {
-            session: Text::new(),
-            library: Text::new(),
-        };
+        let mut own = Self { session: Text::new(), library: Text::new() };
         let is_session = |entry: &&CStr| value_of(entry, VARIABLE.as_bytes()).is_some();
         if let Some(session) = entries(environment).find(is_session) {
             own.session.push(session.to_bytes());
@@ -87,11 +84,7 @@ impl Own {
     ///
     /// The copy lies on the stack, 6 KiB, so that a child by vfork can make it too and nothing has to be freed.
     pub(crate) fn with(&self, environment: Environment, run: &dyn Fn(Environment) -> isize) -> isize {
-        if self.is_in(environment) {
-            run(environment)
-        } else {
-            self.with_copy(environment, run)
-        }
+        if self.is_in(environment) { run(environment) } else { self.with_copy(environment, run) }
     }
 
     fn is_in(&self, environment: Environment) -> bool {
@@ -155,11 +148,7 @@ struct Text<const N: usize> {
 
 impl<const N: usize> Text<N> {
     const fn new() -> Self {
-        Self {
-            bytes: [0; N],
-            length: 0,
-            overflown: false,
-        }
+        Self { bytes: [0; N], length: 0, overflown: false }
     }
 
     fn push(&mut self, more: &[u8]) {
@@ -184,10 +173,6 @@ impl<const N: usize> Text<N> {
     }
 
     fn c_string(&self) -> Option<&CStr> {
-        if self.overflown {
-            None
-        } else {
-            CStr::from_bytes_until_nul(&self.bytes).ok()
-        }
+        if self.overflown { None } else { CStr::from_bytes_until_nul(&self.bytes).ok() }
     }
 }

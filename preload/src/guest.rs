@@ -98,9 +98,7 @@ impl Guest {
     fn find(environment: Environment) -> Option<Self> {
         let value = environment::value(environment, VARIABLE.as_bytes())?;
         let session = Session::parse(value.to_bytes())?;
-        let ring_path = value
-            .to_bytes_with_nul()
-            .get(value.count_bytes() - session.ring.len()..)?;
+        let ring_path = value.to_bytes_with_nul().get(value.count_bytes() - session.ring.len()..)?;
         let words = map_ring(CStr::from_bytes_with_nul(ring_path).ok()?, session.cookie)?;
         Some(Self {
             cookie: session.cookie,
@@ -122,11 +120,7 @@ impl Guest {
     fn meet_process(&self) -> u32 {
         // SAFETY: touches no memory.
         let pid = unsafe { syscall(__NR_getpid, [0; 5], 0) } as u32;
-        let first = self
-            .process
-            .pid
-            .compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok();
+        let first = self.process.pid.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if first {
             let parent = self.last_pid.swap(pid, Ordering::Relaxed);
             // With a filter it is the net that sees forks.
@@ -146,9 +140,7 @@ impl Guest {
     /// Writes a record of the process `pid`. Whether it was written: a lost one is counted in the ring.
     pub(crate) fn send(&self, pid: u32, time_ns: u64, event: Event<'_>) -> bool {
         let Some(thread) = self.thread() else { return false };
-        self.ring
-            .write(&thread.seat, &Record { pid, time_ns, event }, &Kernel)
-            .is_ok()
+        self.ring.write(&thread.seat, &Record { pid, time_ns, event }, &Kernel).is_ok()
     }
 
     /// Tells the reader that the library is in place.
@@ -175,11 +167,8 @@ impl Guest {
         let cwd_length = unsafe { syscall::working_directory(cwd.as_mut_ptr(), PATH_MAX) }.saturating_sub(1);
         let argv = argv.as_flattened_mut();
         let argv_length = syscall::read_file(c"/proc/self/cmdline", argv);
-        let image = Image {
-            exe: head(exe, exe_length),
-            cwd: head(cwd, cwd_length),
-            argv: head(argv, argv_length),
-        };
+        let image =
+            Image { exe: head(exe, exe_length), cwd: head(cwd, cwd_length), argv: head(argv, argv_length) };
         if !image.exe.is_empty() {
             self.send(pid, time_ns, Event::Exec(image));
         }
@@ -213,13 +202,8 @@ fn map_process() -> Option<&'static Process> {
     let bytes = size_of::<Process>() as u64;
     let start = map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, u64::MAX)?;
     // SAFETY: advice on the mapping just made.
-    let advised = unsafe {
-        syscall(
-            __NR_madvise,
-            [start as u64, bytes, u64::from(MADV_WIPEONFORK), 0, 0],
-            0,
-        )
-    };
+    let advised =
+        unsafe { syscall(__NR_madvise, [start as u64, bytes, u64::from(MADV_WIPEONFORK), 0, 0], 0) };
     // Without it a child would take itself for its parent. (The mapping is left: this kernel is older than 4.14.)
     // SAFETY: page-aligned memory of zeros, which is a valid `Process`, never unmapped.
     (advised == 0).then(|| unsafe { &*start.cast::<Process>() })

@@ -42,10 +42,7 @@ pub(crate) struct Next {
 
 impl Next {
     pub(crate) const fn new(name: &'static CStr) -> Self {
-        Self {
-            name,
-            address: AtomicUsize::new(0),
-        }
+        Self { name, address: AtomicUsize::new(0) }
     }
 
     /// Calls it. `None` if there is none.

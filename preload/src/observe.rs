@@ -182,11 +182,7 @@ pub(crate) fn around(
     };
     let before = before(touch);
     let result = function();
-    let outcome = if failed(result) {
-        change_refused(syscall::errno())
-    } else {
-        Some(Outcome::Done)
-    };
+    let outcome = if failed(result) { change_refused(syscall::errno()) } else { Some(Outcome::Done) };
     if let Some(outcome) = outcome {
         watch.report(call, outcome, Some(before));
     }
@@ -245,15 +241,7 @@ impl Watch {
             Name::AtOrDescriptor(_) if touch.dir != CWD as i32 => None,
             _ => Some(directory(guest, process, thread, touch.dir)?),
         };
-        Some(Self {
-            guest,
-            process,
-            pid,
-            thread,
-            touch,
-            directory,
-            time_ns: syscall::now_ns(),
-        })
+        Some(Self { guest, process, pid, thread, touch, directory, time_ns: syscall::now_ns() })
     }
 
     /// Reports the access, after its call. The kernel must have read the name, or the name is none.
@@ -287,14 +275,7 @@ impl Watch {
         };
         let path = Joined { directory, name };
         let change = self.change(before);
-        let access = Access {
-            call,
-            kind: self.touch.kind,
-            outcome,
-            follow: self.touch.follow,
-            change,
-            path,
-        };
+        let access = Access { call, kind: self.touch.kind, outcome, follow: self.touch.follow, change, path };
         let key = (change.is_none()).then(|| self.key(&access));
         if key.is_some_and(|key| self.process.seen.contains(key)) {
             return Reported::Whole;
@@ -302,11 +283,7 @@ impl Watch {
         if is_magic(path) {
             // Nothing below /proc counts by its own name. (And a listing must not be asked for twice: it goes on.)
             let own_name = self.touch.name == Name::Descriptor;
-            return if own_name {
-                Reported::Whole
-            } else {
-                Reported::NotAtAll
-            };
+            return if own_name { Reported::Whole } else { Reported::NotAtAll };
         }
         self.send(key, access)
     }
@@ -317,35 +294,14 @@ impl Watch {
         if let Some(name) = name.filter(|name| !name.starts_with(b"/proc/")) {
             let path = Joined::absolute(name);
             let kind = self.touch.kind;
-            self.send(
-                None,
-                Access {
-                    call,
-                    kind,
-                    outcome: Outcome::Done,
-                    follow: true,
-                    change: None,
-                    path,
-                },
-            );
+            self.send(None, Access { call, kind, outcome: Outcome::Done, follow: true, change: None, path });
         }
     }
 
     fn send(&self, key: Option<u64>, access: Access<'_>) -> Reported {
-        let time_ns = if access.change.is_some() {
-            syscall::now_ns()
-        } else {
-            self.time_ns
-        };
-        let record = Record {
-            pid: self.pid,
-            time_ns,
-            event: Event::Access(access),
-        };
-        let written = self
-            .guest
-            .ring
-            .write(&self.thread.seat, &record, &syscall::Kernel);
+        let time_ns = if access.change.is_some() { syscall::now_ns() } else { self.time_ns };
+        let record = Record { pid: self.pid, time_ns, event: Event::Access(access) };
+        let written = self.guest.ring.write(&self.thread.seat, &record, &syscall::Kernel);
         if let (Ok(()), Some(key)) = (written, key) {
             self.process.seen.insert(key);
         }
@@ -370,10 +326,7 @@ impl Watch {
             | (access.kind as u64) << 16
             | (access.outcome as u64) << 8
             | u64::from(access.follow);
-        hash(
-            hash(self.guest.cookie ^ meaning, access.path.directory),
-            access.path.name,
-        )
+        hash(hash(self.guest.cookie ^ meaning, access.path.directory), access.path.name)
     }
 }
 

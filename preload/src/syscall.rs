@@ -67,11 +67,7 @@ pub(crate) unsafe fn syscall(number: u32, [a, b, c, d, e]: Arguments, pass: u64)
 /// The error in a result of the kernel.
 #[inline]
 pub(crate) fn error(result: isize) -> Option<u32> {
-    if (-4095..0).contains(&result) {
-        Some(result.unsigned_abs() as u32)
-    } else {
-        None
-    }
+    if (-4095..0).contains(&result) { Some(result.unsigned_abs() as u32) } else { None }
 }
 
 /// Turns the kernel's result into what a C function returns, and sets `errno` on failure only.
@@ -104,28 +100,17 @@ pub(crate) fn errno() -> u32 {
 /// `CLOCK_MONOTONIC` in nanoseconds, by way of libc, which reads it without a system call.
 pub(crate) fn now_ns() -> u64 {
     const CLOCK_MONOTONIC: i32 = 1;
-    let mut time = timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel's and libc's `struct timespec` are the same on 64-bit Linux; it does not fail for this clock.
     unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };
-    (time.tv_sec as u64)
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(time.tv_nsec as u64)
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
 /// `statx` of the path at an address of this process or, when it is empty and `flags` say so, of `dir` itself.
 fn status(dir: u64, path: u64, flags: u32, pass: u64) -> Option<statx> {
     let mut found = core::mem::MaybeUninit::<statx>::uninit();
     let mask = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE | STATX_BTIME | STATX_MNT_ID;
-    let arguments = [
-        dir,
-        path,
-        u64::from(flags),
-        u64::from(mask),
-        found.as_mut_ptr() as u64,
-    ];
+    let arguments = [dir, path, u64::from(flags), u64::from(mask), found.as_mut_ptr() as u64];
     // SAFETY: writes one `struct statx`, which `found` is; a bad `path` is answered with EFAULT.
     let result = unsafe { syscall(__NR_statx, arguments, pass) };
     // SAFETY: the kernel fills the whole structure when it succeeds.
@@ -164,24 +149,13 @@ pub(crate) unsafe fn link_target(path: &core::ffi::CStr, start: *mut u8, room: u
 /// The beginning of a file, as much as fits: the number of bytes or an error.
 pub(crate) fn read_file(path: &core::ffi::CStr, into: &mut [u8]) -> isize {
     // SAFETY: `path` ends in NUL.
-    let fd = unsafe {
-        syscall(
-            __NR_openat,
-            [CWD, path.as_ptr() as u64, u64::from(O_CLOEXEC), 0, 0],
-            0,
-        )
-    };
+    let fd = unsafe { syscall(__NR_openat, [CWD, path.as_ptr() as u64, u64::from(O_CLOEXEC), 0, 0], 0) };
     if fd < 0 {
         return fd;
     }
     // SAFETY: `into` is as long as said.
-    let length = unsafe {
-        syscall(
-            __NR_read,
-            [fd as u64, into.as_mut_ptr() as u64, into.len() as u64, 0, 0],
-            0,
-        )
-    };
+    let length =
+        unsafe { syscall(__NR_read, [fd as u64, into.as_mut_ptr() as u64, into.len() as u64, 0, 0], 0) };
     // SAFETY: the descriptor is the one opened above.
     unsafe { syscall(__NR_close, [fd as u64, 0, 0, 0, 0], 0) };
     length
@@ -193,10 +167,7 @@ pub(crate) struct Kernel;
 impl ring::System for Kernel {
     fn wait(&self, word: &AtomicU32, expected: u32) {
         // Bounded, so that a reader that died without a last wake is noticed.
-        let bound = timespec {
-            tv_sec: 0,
-            tv_nsec: 100_000_000,
-        };
+        let bound = timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let arguments = [
             word.as_ptr() as u64,
             u64::from(FUTEX_WAIT),
@@ -211,11 +182,7 @@ impl ring::System for Kernel {
     fn wake(&self, word: &AtomicU32) {
         // SAFETY: names the word by its address and touches no memory.
         unsafe {
-            syscall(
-                __NR_futex,
-                [word.as_ptr() as u64, u64::from(FUTEX_WAKE), i32::MAX as u64, 0, 0],
-                0,
-            );
+            syscall(__NR_futex, [word.as_ptr() as u64, u64::from(FUTEX_WAKE), i32::MAX as u64, 0, 0], 0);
         }
     }
 

@@ -72,10 +72,7 @@ fn touched(call: Call, [a, b, c, d]: [u64; 4]) -> Option<Touch> {
 
 /// A directory read from its beginning.
 fn listed(path: u64) -> Option<Touch> {
-    touched(Call::openat, [CWD, path, 0, 0]).map(|touch| Touch {
-        kind: AccessKind::List,
-        ..touch
-    })
+    touched(Call::openat, [CWD, path, 0, 0]).map(|touch| Touch { kind: AccessKind::List, ..touch })
 }
 
 /// A stream opened with a mode such as `"r+"`.

@@ -8,11 +8,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 fn output_of(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .arg(common::library())
-        .output()
-        .expect(program);
+    let output = Command::new(program).args(arguments).arg(common::library()).output().expect(program);
     assert!(output.status.success());
     String::from_utf8(output.stdout).expect("text")
 }
@@ -20,11 +16,7 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
 /// The dynamic symbols that `nm` lists so.
 fn symbols(which: &str) -> BTreeSet<String> {
     let listed = output_of("nm", &["-D", which]);
-    listed
-        .lines()
-        .filter_map(|line| line.split_whitespace().next_back())
-        .map(String::from)
-        .collect()
+    listed.lines().filter_map(|line| line.split_whitespace().next_back()).map(String::from).collect()
 }
 
 #[test]
@@ -40,18 +32,10 @@ fn it_needs_no_other_library_and_its_size_is_bounded() {
 fn it_asks_a_libc_for_little_and_cannot_panic() {
     // What every libc has (or, weak, what one of them has). A symbol with "panic" in its name would be a panic that was
     // not optimised away.
-    let allowed = [
-        "__errno_location",
-        "__libc_dlopen_mode",
-        "__libc_dlsym",
-        "clock_gettime",
-        "dlsym",
-        "environ",
-    ];
-    let more: Vec<_> = symbols("--undefined-only")
-        .into_iter()
-        .filter(|name| !allowed.contains(&name.as_str()))
-        .collect();
+    let allowed =
+        ["__errno_location", "__libc_dlopen_mode", "__libc_dlsym", "clock_gettime", "dlsym", "environ"];
+    let more: Vec<_> =
+        symbols("--undefined-only").into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
     assert!(more.is_empty(), "{more:?}");
 }
 

@@ -20,31 +20,21 @@ fn every_call_that_looks_is_reported_once_and_behaves_as_before() {
         for name in ["open", "openat", "syscall"] {
             expected.extend([format!("read read-{name}"), format!("missing missing-{name}")]);
         }
-        for name in [
-            "stat", "lstat", "fstatat", "access", "statfs", "readlink", "getxattr",
-        ] {
+        for name in ["stat", "lstat", "fstatat", "access", "statfs", "readlink", "getxattr"] {
             expected.extend([format!("stat stat-{name}"), format!("missing missing-{name}")]);
         }
         for what in &expected {
             assert_eq!(count(&told, what), 1, "{compiler}: {what}\n{}", list(&told));
         }
-        assert_eq!(
-            told.iter().filter(|told| told.what.starts_with("list ")).count(),
-            1,
-            "{}",
-            list(&told)
-        );
+        assert_eq!(told.iter().filter(|told| told.what.starts_with("list ")).count(), 1, "{}", list(&told));
     }
 }
 
 #[test]
 fn without_a_session_nothing_changes() {
     let tracer = Tracer::new(PASS);
-    let output = tracer
-        .command(&compile("cc", "calls"))
-        .env_remove("TRACERUN_SESSION")
-        .output()
-        .expect("it runs");
+    let output =
+        tracer.command(&compile("cc", "calls")).env_remove("TRACERUN_SESSION").output().expect("it runs");
     assert_quiet_success(&output);
     assert_eq!(tracer.told(), []);
 }
@@ -52,20 +42,12 @@ fn without_a_session_nothing_changes() {
 #[test]
 fn a_session_that_is_gone_harms_nobody() {
     let program = compile("cc", "calls");
-    for session in [
-        "",
-        "0",
-        "0123456789abcdef:/nowhere",
-        "0123456789abcdef:/etc/passwd",
-        "0123456789abcdef:/dev/null",
-    ] {
+    for session in
+        ["", "0", "0123456789abcdef:/nowhere", "0123456789abcdef:/etc/passwd", "0123456789abcdef:/dev/null"]
+    {
         let tracer = Tracer::new(PASS);
         assert_quiet_success(
-            &tracer
-                .command(&program)
-                .env("TRACERUN_SESSION", session)
-                .output()
-                .expect("it runs"),
+            &tracer.command(&program).env("TRACERUN_SESSION", session).output().expect("it runs"),
         );
     }
 }
@@ -74,17 +56,7 @@ fn a_session_that_is_gone_harms_nobody() {
 fn relative_names_are_told_from_the_directory_they_had_at_the_time() {
     for cookie in [0, PASS] {
         let told = run("directories", cookie);
-        assert_told(
-            &told,
-            &[
-                "read d/1",
-                "read d/2",
-                "read d/3",
-                "read d/4",
-                "read e/5",
-                "read d2/6",
-            ],
-        );
+        assert_told(&told, &["read d/1", "read d/2", "read d/3", "read d/4", "read e/5", "read d2/6"]);
         for round in 0..8 {
             assert_told(&told, &[&format!("read r{round}/file")]);
         }
@@ -107,12 +79,8 @@ fn many_threads_and_their_signal_handlers_report_everything_once() {
 fn children_report_as_themselves_and_those_of_vfork_leave_no_trace_in_their_parent() {
     let told = run("children", PASS);
     let parent = told[0].pid;
-    let by = |what: &str| {
-        told.iter()
-            .filter(|told| told.what == what)
-            .map(|told| told.pid)
-            .collect::<Vec<_>>()
-    };
+    let by =
+        |what: &str| told.iter().filter(|told| told.what == what).map(|told| told.pid).collect::<Vec<_>>();
     assert_eq!(by("missing parent-2"), [parent], "{}", list(&told));
     assert_eq!(by("missing parent-1").len(), 2);
     assert_ne!(by("missing forked"), [parent]);
@@ -136,11 +104,8 @@ fn without_a_pass_forks_and_programs_are_told_too() {
 #[test]
 fn a_child_given_a_bare_environment_is_traced_all_the_same() {
     let told = run("executes", PASS);
-    let instrumented: BTreeSet<u32> = told
-        .iter()
-        .filter(|told| told.what == "instrumented")
-        .map(|told| told.pid)
-        .collect();
+    let instrumented: BTreeSet<u32> =
+        told.iter().filter(|told| told.what == "instrumented").map(|told| told.pid).collect();
     // The program itself, six with an empty environment, one with its own LD_PRELOAD, two after clearenv().
     assert_eq!(instrumented.len(), 10, "{}", list(&told));
     assert_eq!(count(&told, "exec failed"), 0);
@@ -186,16 +151,6 @@ fn without_a_pass_changes_are_told_with_what_was_there_before() {
             "stat newer Replace File(384)",
         ],
     );
-    assert!(
-        told.iter().any(|told| told.what.starts_with("write made-")),
-        "{}",
-        list(&told)
-    );
-    assert_eq!(
-        run("changes", PASS)
-            .iter()
-            .filter(|told| told.what.contains("Replace"))
-            .count(),
-        0
-    );
+    assert!(told.iter().any(|told| told.what.starts_with("write made-")), "{}", list(&told));
+    assert_eq!(run("changes", PASS).iter().filter(|told| told.what.contains("Replace")).count(), 0);
 }

@@ -5,9 +5,7 @@ pub mod text;
 
 use serde_json::{Value, json};
 
-use crate::explain;
-use crate::trace::{Process, ProcessExit, Trace};
-use shm_protocol::record::Exit;
+use crate::trace::{Process, Trace};
 
 /// A whole trace as one JSON object: `processes`, `accesses` and `summary`, with the objects of the NDJSON trace.
 #[must_use]
@@ -38,21 +36,6 @@ fn quoted(argument: &str) -> String {
         return argument.to_owned();
     }
     format!("'{}'", argument.replace('\'', r"'\''"))
-}
-
-/// How a process ended, as `exit` of the NDJSON trace says it.
-fn exit(exit: ProcessExit) -> Value {
-    match exit {
-        ProcessExit::Exit(Exit::Code(code)) => json!({ "code": code }),
-        ProcessExit::Exit(Exit::Signal(signal)) => json!({ "signal": signal }),
-        ProcessExit::Exec(id) => json!({ "exec": id }),
-    }
-}
-
-/// The reasons for which a trace may be incomplete, as sentences.
-#[must_use]
-pub fn incompleteness(trace: &Trace) -> Vec<String> {
-    explain::gaps(trace)
 }
 
 #[cfg(test)]

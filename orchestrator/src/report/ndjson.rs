@@ -1,80 +1,128 @@
 //! The NDJSON trace, section 4 of the contract: one object a line; fields may be added, never renamed.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use shm_protocol::record::Exit;
 
-use super::exit;
-use crate::trace::{PathAccess, Process, ProcessCapture, Trace};
+use crate::explain;
+use crate::trace::{PathAccess, Process, ProcessCapture, ProcessExit, Trace};
+
+/// One line.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(super) enum Line<'t> {
+    /// A process.
+    Process {
+        id: u32,
+        parent: u32,
+        pid: u32,
+        argv: Vec<Cow<'t, str>>,
+        exe: Cow<'t, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exe_base64: Option<String>,
+        cwd: Cow<'t, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cwd_base64: Option<String>,
+        start_ns: u64,
+        end_ns: u64,
+        exit: Option<Ended>,
+        capture: &'static str,
+    },
+    /// An access.
+    Access {
+        process: u32,
+        path: Cow<'t, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path_base64: Option<String>,
+        kind: &'static str,
+        count: u32,
+        first_ns: u64,
+    },
+    /// The last line.
+    Summary { complete: bool, reasons: Vec<String>, processes: usize, accesses: usize, dropped: u64 },
+}
+
+/// How a process ended.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ended {
+    Code(u8),
+    Signal(u8),
+    Exec(u32),
+}
 
 /// Writes the whole trace.
 ///
 /// # Errors
 /// As writing to `out`.
 pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
-    let processes = trace.processes.iter().map(process);
-    let accesses = trace.accesses.iter().map(|entry| access(trace, entry));
-    for line in processes.chain(accesses).chain([summary(trace)]) {
+    for line in lines(trace) {
         serde_json::to_writer(&mut *out, &line)?;
         out.write_all(b"\n")?;
     }
     out.flush()
 }
 
-/// The object of a process.
-#[must_use]
-pub fn process(process: &Process) -> Value {
-    let mut object = Map::new();
-    object.insert("type".into(), "process".into());
-    object.insert("id".into(), process.id.into());
-    object.insert("parent".into(), process.parent.into());
-    object.insert("pid".into(), process.pid.into());
-    let argv = process.argv.iter().map(|argument| String::from_utf8_lossy(argument).into_owned());
-    object.insert("argv".into(), argv.collect());
-    put_path(&mut object, "exe", &process.exe);
-    put_path(&mut object, "cwd", &process.cwd);
-    object.insert("start_ns".into(), process.start_ns.into());
-    object.insert("end_ns".into(), process.end_ns.into());
-    object.insert("exit".into(), process.exit.map_or(Value::Null, exit));
-    let capture = match process.capture {
-        ProcessCapture::Preload => "preload",
-        ProcessCapture::Seccomp => "seccomp",
-    };
-    object.insert("capture".into(), capture.into());
-    Value::Object(object)
+fn lines(trace: &Trace) -> impl Iterator<Item = Line<'_>> {
+    let processes = trace.processes.iter().map(process);
+    processes.chain(trace.accesses.iter().map(|entry| access(trace, entry))).chain([summary(trace)])
 }
 
-/// The object of an access.
-#[must_use]
-pub fn access(trace: &Trace, access: &PathAccess) -> Value {
-    let mut object = Map::new();
-    object.insert("type".into(), "access".into());
-    object.insert("process".into(), access.process.into());
-    put_path(&mut object, "path", trace.path(access.path));
-    object.insert("kind".into(), access.kind.name().into());
-    object.insert("count".into(), access.count.into());
-    object.insert("first_ns".into(), access.first_ns.into());
-    Value::Object(object)
+pub(super) fn process(process: &Process) -> Line<'_> {
+    let (exe, exe_base64) = text(&process.exe);
+    let (cwd, cwd_base64) = text(&process.cwd);
+    Line::Process {
+        id: process.id,
+        parent: process.parent,
+        pid: process.pid,
+        argv: process.argv.iter().map(|argument| String::from_utf8_lossy(argument)).collect(),
+        exe,
+        exe_base64,
+        cwd,
+        cwd_base64,
+        start_ns: process.start_ns,
+        end_ns: process.end_ns,
+        exit: process.exit.map(|exit| match exit {
+            ProcessExit::Exit(Exit::Code(code)) => Ended::Code(code),
+            ProcessExit::Exit(Exit::Signal(signal)) => Ended::Signal(signal),
+            ProcessExit::Exec(id) => Ended::Exec(id),
+        }),
+        capture: match process.capture {
+            ProcessCapture::Preload => "preload",
+            ProcessCapture::Seccomp => "seccomp",
+        },
+    }
 }
 
-/// The object of the summary.
-#[must_use]
-pub fn summary(trace: &Trace) -> Value {
-    json!({
-        "type": "summary",
-        "complete": trace.is_complete(),
-        "reasons": super::incompleteness(trace),
-        "processes": trace.processes.len(),
-        "accesses": trace.accesses.len(),
-        "dropped": trace.dropped,
-    })
+pub(super) fn access<'t>(trace: &'t Trace, access: &PathAccess) -> Line<'t> {
+    let (path, path_base64) = text(trace.path(access.path));
+    Line::Access {
+        process: access.process,
+        path,
+        path_base64,
+        kind: access.kind.name(),
+        count: access.count,
+        first_ns: access.first_ns,
+    }
 }
 
-/// A path under `name`; one that is not UTF-8 is written lossily there and exactly under `name_base64`.
-fn put_path(object: &mut Map<String, Value>, name: &str, path: &[u8]) {
-    object.insert(name.into(), String::from_utf8_lossy(path).into());
-    if std::str::from_utf8(path).is_err() {
-        object.insert(format!("{name}_base64"), base64(path).into());
+pub(super) fn summary(trace: &Trace) -> Line<'static> {
+    Line::Summary {
+        complete: trace.is_complete(),
+        reasons: explain::gaps(trace),
+        processes: trace.processes.len(),
+        accesses: trace.accesses.len(),
+        dropped: trace.dropped,
+    }
+}
+
+/// A name as text, lossily, and, if that loses something, exactly in base64.
+fn text(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) => (Cow::Borrowed(text), None),
+        lossy => (lossy, Some(base64(bytes))),
     }
 }
 
@@ -97,9 +145,8 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::trace::ProcessExit;
+    use serde_json::{Value, json};
     use shm_protocol::access::AccessKind;
-    use shm_protocol::record::Exit;
 
     pub(in crate::report) fn example() -> Trace {
         let process = Process {

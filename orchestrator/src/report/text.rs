@@ -6,7 +6,8 @@ use std::io::{self, Write};
 
 use shm_protocol::access::AccessKind;
 
-use super::{command_line, incompleteness};
+use super::command_line;
+use crate::explain;
 use crate::trace::{PathId, ProcessId, Trace};
 
 /// Writes each path with the ways it was touched in and the processes that did, under the processes' numbers and
@@ -33,7 +34,7 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     }
     text.push('\n');
     let _ = writeln!(text, "{}", headline(trace));
-    for reason in incompleteness(trace) {
+    for reason in explain::gaps(trace) {
         let _ = writeln!(text, "incomplete: {reason}");
     }
     out.write_all(text.as_bytes())

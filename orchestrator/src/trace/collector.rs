@@ -1,9 +1,9 @@
 //! The sink of a run: merges records, which come from several observers in no particular order, into a `Trace`.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hashbrown::{HashMap, HashSet};
 use platform::files::{self, FileType};
 use platform::tracing::{CaptureReport, Sink};
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect};
@@ -28,8 +28,10 @@ struct State {
     images: Vec<ImageState>,
     /// The images of each pid, in order of their start.
     of_pid: HashMap<u32, Vec<usize>>,
-    paths: HashMap<Box<[u8]>, PathId>,
-    accesses: HashMap<(usize, PathId, AccessKind), Merged>,
+    paths: HashMap<Vec<u8>, PathId>,
+    /// Paths with `..`, whose numbers have the bit [`CLIMBS`].
+    climbing: HashMap<Vec<u8>, PathId>,
+    accesses: HashMap<(u32, PathId, AccessKind), Merged>,
     /// The content of files before they were changed first; `None` while it is taken, and if it can't be had.
     old_contents: HashMap<Box<[u8]>, Option<Digest>>,
     gaps: Vec<(shm_protocol::access::Gap, usize)>,
@@ -261,13 +263,16 @@ impl State {
 
     fn access(&mut self, pid: u32, access: &Access<'_>, time_ns: u64) {
         let image = self.image_at(pid, time_ns);
-        let path = self.path(&access.path.pieces());
+        let path = match access.path.pieces() {
+            [b"", b"", whole] | [whole, b"", b""] => self.path(whole),
+            pieces => self.path(&pieces.concat()),
+        };
         let kind = access.outcome.settle(access.kind);
         if access.change.is_some_and(|change| change.before == Before::Absent) {
             // What the run itself put there is not what was there before.
             self.old_contents.entry(access.path.pieces().concat().into()).or_insert(None);
         }
-        let merged = self.accesses.entry((image, path, kind)).or_insert(Merged {
+        let merged = self.accesses.entry((image as u32, path, kind)).or_insert(Merged {
             follow: false,
             no_follow: false,
             count: 0,
@@ -284,17 +289,36 @@ impl State {
         }
     }
 
-    fn path(&mut self, pieces: &[&[u8]; 3]) -> PathId {
-        let raw = pieces.concat();
-        match self.paths.get(raw.as_slice()) {
-            Some(&id) => id,
-            None => {
-                let id = self.paths.len() as PathId;
-                self.paths.insert(raw.into_boxed_slice(), id);
-                id
-            }
+    /// The number of a path: of its normal form, or, if it climbs by `..`, of its own, until it is known where that
+    /// leads.
+    fn path(&mut self, raw: &[u8]) -> PathId {
+        if is_normal(raw) {
+            return self.intern(raw);
         }
+        if !climbs(raw) {
+            return self.intern(&normal(raw));
+        }
+        let next = CLIMBS | self.climbing.len() as PathId;
+        *self.climbing.entry_ref(raw).or_insert(next)
     }
+
+    fn intern(&mut self, path: &[u8]) -> PathId {
+        let next = self.paths.len() as PathId;
+        *self.paths.entry_ref(path).or_insert(next)
+    }
+}
+
+/// Marks the number of a path of which it is not settled yet where it leads.
+const CLIMBS: PathId = 1 << 31;
+
+fn is_directory(path: &[u8]) -> bool {
+    let identity = files::identity(&files::path_of(path), true);
+    identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
+}
+
+/// Whether a path has a component `..`.
+fn climbs(path: &[u8]) -> bool {
+    path.split(|&byte| byte == b'/').any(|component| component == b"..")
 }
 
 impl Merged {
@@ -362,9 +386,6 @@ fn normal(path: &[u8]) -> Vec<u8> {
 /// by `..`, where it really leads.
 fn meanings(raw: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let lexical = normal(raw);
-    if !raw.split(|&byte| byte == b'/').any(|component| component == b"..") {
-        return (lexical, None);
-    }
     // Everything up to the last `..` is walked as the kernel does.
     let last = raw.windows(3).rposition(|window| window == b"/..").unwrap_or(0);
     let (walked, rest) = raw.split_at((last + 3).min(raw.len()));
@@ -393,71 +414,48 @@ impl State {
         let owner = |image: usize| ids[image];
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
 
-        let mut interned: HashMap<Vec<u8>, PathId> = HashMap::with_capacity(self.paths.len());
-        let mut intern = |trace: &mut Trace, path: Vec<u8>| {
-            *interned.entry(path).or_insert_with_key(|path| {
-                trace.paths.push(path.clone());
-                (trace.paths.len() - 1) as PathId
-            })
-        };
-        let mut paths = vec![(0, None); self.paths.len()];
-        for (raw, id) in self.paths.drain() {
-            let (lexical, real) = meanings(&raw);
-            let lexical = intern(&mut trace, lexical);
-            paths[id as usize] = (lexical, real.map(|real| intern(&mut trace, real)));
+        let places = self.settle_paths(&mut trace);
+        let directories = self.directories_read(&trace);
+        let accesses = std::mem::take(&mut self.accesses);
+        trace.accesses.reserve(accesses.len());
+        for ((image, path, kind), access) in accesses {
+            let kind = match kind {
+                AccessKind::Read if directories.contains(&path) => AccessKind::Stat,
+                kind => kind,
+            };
+            let (lexical, real) = places.get(&path).copied().unwrap_or((path, None));
+            trace.accesses.extend(std::iter::once(lexical).chain(real).map(|path| PathAccess {
+                process: owner(image as usize),
+                path,
+                kind,
+                follow: access.follow,
+                no_follow: access.no_follow,
+                count: access.count,
+                first_ns: since(access.first_ns),
+                changes: access.changes.map(|changes| Changes {
+                    before: changes.before,
+                    replaced_ns: changes.replaced_ns.map(since),
+                    modified_ns: changes.modified_ns.map(since),
+                    metadata_ns: changes.metadata_ns.map(since),
+                }),
+            }));
         }
-        let old_contents = std::mem::take(&mut self.old_contents);
-        trace.old_contents = old_contents
+        let one_each = |access: &PathAccess| (access.process, access.path, access.kind);
+        trace.accesses.sort_unstable_by_key(one_each);
+        trace.accesses.dedup_by(|later, kept| {
+            let same = one_each(later) == one_each(kept);
+            if same {
+                kept.absorb(later);
+            }
+            same
+        });
+        trace.accesses.sort_unstable_by_key(|access| (access.first_ns, one_each(access)));
+
+        trace.old_contents = std::mem::take(&mut self.old_contents)
             .into_iter()
-            .filter_map(|(raw, digest)| {
-                let id = *interned.get(&meanings(&raw).0)?;
-                Some((id, digest?))
-            })
+            .filter_map(|(raw, digest)| Some((*self.paths.get(&normal(&raw)[..])?, digest?)))
             .collect();
         trace.old_contents.sort_unstable_by_key(|(path, _)| *path);
-        let is_directory: Vec<bool> = trace
-            .paths
-            .iter()
-            .map(|path| {
-                let identity = files::identity(Path::new(&files::path_of(path)), true);
-                identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
-            })
-            .collect();
-
-        let mut merged: HashMap<(ProcessId, PathId, AccessKind), PathAccess> = HashMap::new();
-        for ((image, path, kind), access) in self.accesses {
-            let (lexical, real) = paths[path as usize];
-            for path in std::iter::once(lexical).chain(real) {
-                let kind = match kind {
-                    AccessKind::Read if is_directory[path as usize] => AccessKind::Stat,
-                    kind => kind,
-                };
-                let access = PathAccess {
-                    process: owner(image),
-                    path,
-                    kind,
-                    follow: access.follow,
-                    no_follow: access.no_follow,
-                    count: access.count,
-                    first_ns: since(access.first_ns),
-                    changes: access.changes.map(|changes| Changes {
-                        before: changes.before,
-                        replaced_ns: changes.replaced_ns.map(since),
-                        modified_ns: changes.modified_ns.map(since),
-                        metadata_ns: changes.metadata_ns.map(since),
-                    }),
-                };
-                merged
-                    .entry((access.process, path, kind))
-                    .and_modify(|known| known.absorb(&access))
-                    .or_insert(access);
-            }
-        }
-        trace.accesses = merged.into_values().collect();
-        trace
-            .accesses
-            .sort_unstable_by_key(|access| (access.first_ns, access.process, access.path, access.kind));
-
         trace.gaps = report
             .gaps
             .iter()
@@ -470,6 +468,38 @@ impl State {
         trace.stdin_readers = self.stdin_readers.into_iter().map(owner).collect();
         trace.io_uring_refused = self.io_uring_refused.into_iter().map(owner).collect();
         trace
+    }
+
+    /// Puts the paths into the trace. Gives, for each that climbs, its lexical normal form and, if that is another
+    /// place, where it really leads.
+    fn settle_paths(&mut self, trace: &mut Trace) -> HashMap<PathId, (PathId, Option<PathId>)> {
+        let mut places = HashMap::new();
+        for (raw, id) in std::mem::take(&mut self.climbing) {
+            let (lexical, real) = meanings(&raw);
+            places.insert(id, (self.intern(&lexical), real.map(|real| self.intern(&real))));
+        }
+        trace.paths = vec![Vec::new(); self.paths.len()];
+        for (path, &id) in &self.paths {
+            trace.paths[id as usize] = path.to_vec();
+        }
+        places
+    }
+
+    /// Of the paths that were opened for reading, those that are directories: among the paths below which another
+    /// one lies, so that not every file has to be looked at.
+    fn directories_read(&self, trace: &Trace) -> HashSet<PathId> {
+        let mut parents: HashSet<PathId> = HashSet::new();
+        let mut last: &[u8] = b"";
+        for path in &trace.paths {
+            let parent = &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
+            if parent != last {
+                parents.extend(self.paths.get(parent).copied());
+                last = parent;
+            }
+        }
+        let read =
+            self.accesses.keys().filter(|(_, _, kind)| *kind == AccessKind::Read).map(|(_, path, _)| *path);
+        read.filter(|path| parents.contains(path) && is_directory(trace.path(*path))).collect()
     }
 
     /// Numbers the images in order of their start and adds them to the trace; gives the id of each image.
@@ -731,6 +761,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let collector = Collector::new(0, None);
         read(&collector, 7, 200, files::bytes_of(folder.path().as_os_str()));
-        assert_eq!(finish(&collector).accesses[0].kind, AccessKind::Stat);
+        read(&collector, 7, 300, files::bytes_of(folder.path().join("file").as_os_str()));
+        let kinds = finish(&collector).accesses.iter().map(|access| access.kind).collect::<Vec<_>>();
+        assert_eq!(kinds, [AccessKind::Stat, AccessKind::Read]);
     }
 }

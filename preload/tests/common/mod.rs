@@ -22,15 +22,7 @@ pub(crate) fn library() -> &'static Path {
     LIBRARY.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("library");
         let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "-p",
-                "tracerun-preload",
-                "--profile",
-                "preload",
-                "--target-dir",
-            ])
+            .args(["build", "--quiet", "-p", "tracerun-preload", "--profile", "preload", "--target-dir"])
             .arg(&target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
@@ -78,20 +70,11 @@ impl Tracer {
         let folder = tempfile::tempdir().expect("a folder");
         let ring = folder.path().join("ring");
         std::fs::create_dir(folder.path().join("work")).expect("a folder");
-        let file = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&ring)
-            .expect("a file");
+        let file =
+            std::fs::File::options().read(true).write(true).create_new(true).open(&ring).expect("a file");
         file.set_len(shm_protocol::ring::BYTES as u64).expect("room");
         let mapping = MmapOptions::new().map_raw(&file).expect("a mapping");
-        let tracer = Self {
-            folder,
-            mapping,
-            cookie,
-            ring,
-        };
+        let tracer = Self { folder, mapping, cookie, ring };
         Ring::format(tracer.words(), std::process::id()).expect("a ring");
         tracer
     }
@@ -103,11 +86,7 @@ impl Tracer {
 
     /// The working directory of the program, by its real name.
     pub(crate) fn work(&self) -> PathBuf {
-        self.folder
-            .path()
-            .canonicalize()
-            .expect("it is there")
-            .join("work")
+        self.folder.path().canonicalize().expect("it is there").join("work")
     }
 
     /// The program with the library and the session in its environment.
@@ -115,10 +94,7 @@ impl Tracer {
         let mut session = String::from_utf8(Session::head(self.cookie).to_vec()).expect("digits");
         session.push_str(self.ring.to_str().expect("a temporary folder has a plain name"));
         let mut command = Command::new(program);
-        command
-            .current_dir(self.work())
-            .env(VARIABLE, session)
-            .env("LD_PRELOAD", library());
+        command.current_dir(self.work()).env(VARIABLE, session).env("LD_PRELOAD", library());
         command
     }
 
@@ -136,11 +112,7 @@ impl Tracer {
         let work = format!("{}/", self.work().display());
         let finished = reader.finish(&mut |record: &Record<'_>| {
             let what = describe(&record.event).replace(&work, "");
-            told.push(Told {
-                pid: record.pid,
-                time_ns: record.time_ns,
-                what,
-            });
+            told.push(Told { pid: record.pid, time_ns: record.time_ns, what });
         });
         assert_eq!((finished.bad, finished.lost, finished.unfinished), (0, 0, 0));
         told.sort_by_key(|told| told.time_ns);
@@ -149,16 +121,8 @@ impl Tracer {
 }
 
 pub(crate) fn assert_quiet_success(output: &Output) {
-    let said = [
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    ]
-    .concat();
-    assert!(
-        output.status.success() && said.is_empty(),
-        "{}\n{said}",
-        output.status
-    );
+    let said = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
+    assert!(output.status.success() && said.is_empty(), "{}\n{said}", output.status);
 }
 
 /// How often exactly this was told.
@@ -174,24 +138,21 @@ pub(crate) fn assert_told(told: &[Told], expected: &[&str]) {
 }
 
 pub(crate) fn list(told: &[Told]) -> String {
-    told.iter()
-        .map(|told| format!("{} {}\n", told.pid, told.what))
-        .collect()
+    told.iter().map(|told| format!("{} {}\n", told.pid, told.what)).collect()
 }
 
 fn describe(event: &Event<'_>) -> String {
     match event {
         Event::Access(access) => {
             let path = normal(&access.path.pieces().concat());
-            let change = access.change.map_or(String::new(), |change| {
-                format!(" {:?} {:?}", change.effect, change.before)
-            });
+            let change = access
+                .change
+                .map_or(String::new(), |change| format!(" {:?} {:?}", change.effect, change.before));
             format!("{} {path}{change}", access.outcome.settle(access.kind).name())
         }
-        Event::Exec(image) => format!(
-            "exec {}",
-            String::from_utf8_lossy(image.argv).replace('\0', " ").trim_end()
-        ),
+        Event::Exec(image) => {
+            format!("exec {}", String::from_utf8_lossy(image.argv).replace('\0', " ").trim_end())
+        }
         Event::ExecFailed => "exec failed".into(),
         Event::Fork { parent } => format!("fork {parent}"),
         Event::Instrumented => "instrumented".into(),
