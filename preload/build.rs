@@ -15,6 +15,9 @@ fn main() {
         "-Wl,-Bsymbolic",
         "-Wl,--hash-style=gnu",
         "-Wl,--build-id=none",
+        // As few mappings as the linker can do with: each costs every program that starts.
+        "-Wl,-z,norelro",
+        "-Wl,-z,noseparate-code",
     ] {
         println!("cargo::rustc-cdylib-link-arg={argument}");
     }

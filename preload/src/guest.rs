@@ -188,7 +188,7 @@ fn map_ring(path: &CStr, cookie: u64) -> Option<&'static [core::sync::atomic::At
     if fd < 0 {
         return None;
     }
-    let bytes = syscall::status_of(fd as i32, cookie).map_or(0, |status| status.stx_size);
+    let bytes = syscall::status_of(fd as i32).map_or(0, |status| status.st_size as u64);
     let start = map(bytes, MAP_SHARED, fd as u64);
     // SAFETY: the descriptor is the one opened above.
     unsafe { syscall(__NR_close, [fd as u64, 0, 0, 0, 0], 0) };

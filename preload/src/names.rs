@@ -41,6 +41,10 @@ pub(crate) unsafe fn string_at<'a>(address: u64) -> Option<&'a [u8]> {
 /// Whether a path leads through a link that the kernel makes up and that means something else in every process:
 /// `/proc/self/fd/3`, `/proc/self/cwd/x`, `/dev/stdin`. The path alone does not say what was touched.
 pub(crate) fn is_magic(path: Joined<'_>) -> bool {
+    let absolute = if path.directory.is_empty() { path.name } else { path.directory };
+    if is_plain(path.name) && !absolute.starts_with(b"/proc") && !absolute.starts_with(b"/dev") {
+        return false;
+    }
     let mut depth = 0_usize;
     let (mut in_proc, mut in_dev, mut dev_link) = (false, false, false);
     for part in [path.directory, path.name] {
@@ -57,4 +61,16 @@ pub(crate) fn is_magic(path: Joined<'_>) -> bool {
         });
     }
     depth > 1 && (in_proc || in_dev && dev_link)
+}
+
+/// Whether a name surely has no `.`, `..` or empty component, as nearly all have none.
+fn is_plain(name: &[u8]) -> bool {
+    let mut before = b'-';
+    for &byte in name {
+        if before == b'/' && matches!(byte, b'.' | b'/') {
+            return false;
+        }
+        before = byte;
+    }
+    name.first() != Some(&b'.')
 }

@@ -2,6 +2,10 @@
 //!
 //! A line that is missing here, or is not a call of this architecture, is a compile error where the table is expanded.
 
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(unused_imports, reason = "only `raw_call.rs` names them all")
+)]
 pub(crate) use linux_raw_sys::general::{
     __NR_chdir as chdir, __NR_chroot as chroot, __NR_connect as connect, __NR_execve as execve,
     __NR_execveat as execveat, __NR_exit_group as exit_group, __NR_faccessat as faccessat,

@@ -69,7 +69,7 @@ fn is_directory_made_or_removed(call: Call, [_, _, flags, ..]: Arguments) -> boo
 fn is_directory(guest: &Guest, to: Touch) -> bool {
     let Name::At(path) = to.name else { return false };
     syscall::status_at(to.dir as u64, path, false, guest.cookie)
-        .is_some_and(|status| u32::from(status.stx_mode) & S_IFMT == S_IFDIR)
+        .is_some_and(|status| status.st_mode & S_IFMT == S_IFDIR)
 }
 
 /// A call that only looks: made with the pass, and recorded afterwards.
@@ -204,13 +204,13 @@ fn before(touch: Touch) -> Before {
         Name::At(path) | Name::AtOrDescriptor(path) => {
             syscall::status_at(touch.dir as u64, path, touch.follow, 0)
         }
-        Name::Descriptor => syscall::status_of(touch.dir, 0),
+        Name::Descriptor => syscall::status_of(touch.dir),
     };
     let Some(status) = status else {
         return Before::Absent;
     };
-    let bits = status.stx_mode & 0o7777;
-    match u32::from(status.stx_mode) & S_IFMT {
+    let bits = (status.st_mode & 0o7777) as u16;
+    match status.st_mode & S_IFMT {
         S_IFREG => Before::File(bits),
         S_IFDIR => Before::Directory(bits),
         S_IFLNK => Before::Symlink,
@@ -326,7 +326,10 @@ impl Watch {
             | (access.kind as u64) << 16
             | (access.outcome as u64) << 8
             | u64::from(access.follow);
-        hash(hash(self.guest.cookie ^ meaning, access.path.directory), access.path.name)
+        // Names of directories are kept for good, each at an address of its own; below 2^47, so that the sum tells both.
+        let directory = access.path.directory;
+        let address = if directory.is_empty() { 0 } else { directory.as_ptr() as u64 };
+        hash(self.guest.cookie ^ address ^ meaning.rotate_right(16), access.path.name)
     }
 }
 

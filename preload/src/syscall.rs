@@ -4,9 +4,8 @@ use core::sync::atomic::AtomicU32;
 
 use linux_raw_sys::errno::ESRCH;
 use linux_raw_sys::general::{
-    __NR_close, __NR_futex, __NR_getcwd, __NR_kill, __NR_openat, __NR_read, __NR_readlinkat, __NR_statx,
-    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, FUTEX_WAIT, FUTEX_WAKE, O_CLOEXEC, STATX_BTIME, STATX_INO,
-    STATX_MNT_ID, STATX_MODE, STATX_SIZE, STATX_TYPE, statx, timespec,
+    __NR_close, __NR_fstat, __NR_futex, __NR_getcwd, __NR_kill, __NR_newfstatat, __NR_openat, __NR_read,
+    __NR_readlinkat, AT_SYMLINK_NOFOLLOW, FUTEX_WAIT, FUTEX_WAKE, O_CLOEXEC, stat, timespec,
 };
 use shm_protocol::ring;
 
@@ -106,25 +105,25 @@ pub(crate) fn now_ns() -> u64 {
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
-/// `statx` of the path at an address of this process or, when it is empty and `flags` say so, of `dir` itself.
-fn status(dir: u64, path: u64, flags: u32, pass: u64) -> Option<statx> {
-    let mut found = core::mem::MaybeUninit::<statx>::uninit();
-    let mask = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE | STATX_BTIME | STATX_MNT_ID;
-    let arguments = [dir, path, u64::from(flags), u64::from(mask), found.as_mut_ptr() as u64];
-    // SAFETY: writes one `struct statx`, which `found` is; a bad `path` is answered with EFAULT.
-    let result = unsafe { syscall(__NR_statx, arguments, pass) };
+/// Makes a call that fills a `struct stat` at the address it is given.
+fn filled(call: impl FnOnce(u64) -> isize) -> Option<stat> {
+    let mut found = core::mem::MaybeUninit::<stat>::uninit();
+    let result = call(found.as_mut_ptr() as u64);
     // SAFETY: the kernel fills the whole structure when it succeeds.
     (result == 0).then(|| unsafe { found.assume_init() })
 }
 
-/// `statx` of a descriptor.
-pub(crate) fn status_of(fd: i32, pass: u64) -> Option<statx> {
-    status(fd as u64, c"".as_ptr() as u64, AT_EMPTY_PATH, pass)
+/// The status of a descriptor. This call is not watched.
+pub(crate) fn status_of(fd: i32) -> Option<stat> {
+    // SAFETY: writes one `struct stat`, to the address of one.
+    filled(|found| unsafe { syscall(__NR_fstat, [fd as u64, found, 0, 0, 0], 0) })
 }
 
-/// `statx` of a path, of a symbolic link at its end itself unless `follow`.
-pub(crate) fn status_at(dir: u64, path: u64, follow: bool, pass: u64) -> Option<statx> {
-    status(dir, path, if follow { 0 } else { AT_SYMLINK_NOFOLLOW }, pass)
+/// The status of what is at the path at an address of this process; of a symbolic link there itself, unless `follow`.
+pub(crate) fn status_at(dir: u64, path: u64, follow: bool, pass: u64) -> Option<stat> {
+    let flags = if follow { 0 } else { u64::from(AT_SYMLINK_NOFOLLOW) };
+    // SAFETY: writes one `struct stat`, to the address of one; a bad `path` is answered with EFAULT.
+    filled(|found| unsafe { syscall(__NR_newfstatat, [dir, path, found, flags, 0], pass) })
 }
 
 /// `getcwd` into `room` bytes at `start`: the length, which counts the closing NUL, or an error.
