@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use nix::sys::signal::{SigSet, Signal, raise};
 use shm_protocol::record::Exit;
 
 use crate::process::StandardInput;
@@ -54,17 +55,15 @@ pub(crate) fn end_like(exit: Exit) -> ! {
             let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: the kernel reads `none`; a core file would be tracerun's, not the command's.
             unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
-            // SAFETY: SIG_DFL is a valid disposition, and raise takes an integer.
+            // SAFETY: SIG_DFL is a valid disposition.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
-            // SAFETY: as above; this thread may have it blocked, so it is let through first.
-            unsafe {
-                let mut set = MaybeUninit::uninit();
-                libc::sigemptyset(set.as_mut_ptr());
-                libc::sigaddset(set.as_mut_ptr(), signal);
-                libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
-                libc::raise(signal);
-            }
-            // A signal that does not kill by default, or that is blocked from above.
+            let raised = Signal::try_from(signal).and_then(|signal| {
+                // This thread may have it blocked: let it through first.
+                SigSet::from(signal).thread_unblock()?;
+                raise(signal)
+            });
+            // What is left is a signal that does not kill by default, or none that nix knows, as real-time ones.
+            let _ = raised;
             std::process::exit(128 + signal)
         }
     }

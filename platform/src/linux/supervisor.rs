@@ -31,10 +31,12 @@ pub(super) struct Supervisor {
     /// Accesses under this folder are tracerun's own: the preload library.
     own_folder: Option<Vec<u8>>,
     processes: Mutex<Processes>,
-    /// By device, inode and status change time of the executable.
-    interpreters: Mutex<HashMap<Option<(u64, u64, i64, i64)>, Arc<[Vec<u8>]>>>,
+    interpreters: Mutex<HashMap<Option<Version>, Arc<[Vec<u8>]>>>,
     stopped: AtomicBool,
 }
+
+/// A file as it is now: device, inode, and status change time in seconds and nanoseconds.
+type Version = (u64, u64, i64, i64);
 
 /// Which threads and processes are known.
 #[derive(Default)]
