@@ -53,8 +53,8 @@ pub const BYTES: usize = 16 << 20;
 /// Most words of a chunk: 32 KiB.
 pub const MAX_CHUNK_WORDS: usize = 4096;
 
-/// Most chunks of a ring.
-pub const MAX_CHUNKS: usize = 512;
+/// Most chunks of a ring. Loom's stacks are small, and the reader holds what it knows of each chunk.
+pub const MAX_CHUNKS: usize = if cfg!(loom) { 64 } else { 512 };
 
 /// "tracerun" as a little-endian word.
 const MAGIC: u64 = u64::from_le_bytes(*b"tracerun");
@@ -279,9 +279,9 @@ impl<'m> Ring<'m> {
         count
     }
 
-    /// Whether so few chunks are free that the reader should collect those that lie idle.
-    fn is_crowded(&self) -> bool {
-        self.free_chunks() < self.chunks.div_ceil(2)
+    /// Whether `free` chunks are so few that the reader should collect those that lie idle.
+    fn is_crowded(&self, free: usize) -> bool {
+        free < self.chunks.div_ceil(2)
     }
 
     fn chunk(&self, index: usize) -> Option<&'m [AtomicU64]> {

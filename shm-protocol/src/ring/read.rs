@@ -8,6 +8,9 @@ use super::{
 };
 use crate::record::{MAX_RECORD, Record};
 
+/// Payload words of the longest record; in a model, whose stacks are small, of the records used there.
+const BUFFER_WORDS: usize = if cfg!(loom) { 8 } else { payload_words(MAX_RECORD) };
+
 /// What one [`Reader::drain`] came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
@@ -38,7 +41,7 @@ pub struct Reader<'m> {
     ring: Ring<'m>,
     progress: [Progress; MAX_CHUNKS],
     /// The payload of one record, out of reach of the writers.
-    buffer: [[u8; PAYLOAD_BYTES]; payload_words(MAX_RECORD)],
+    buffer: [[u8; PAYLOAD_BYTES]; BUFFER_WORDS],
     total: Drained,
     /// The bell's count when the last drain began.
     heard: u64,
@@ -70,7 +73,7 @@ impl<'m> Reader<'m> {
         Self {
             ring,
             progress: [Progress { generation: Generation::FIRST, position: 0, before: None }; MAX_CHUNKS],
-            buffer: [[0; PAYLOAD_BYTES]; payload_words(MAX_RECORD)],
+            buffer: [[0; PAYLOAD_BYTES]; BUFFER_WORDS],
             total: Drained::default(),
             heard: 0,
         }
@@ -85,22 +88,18 @@ impl<'m> Reader<'m> {
         deliver: &mut dyn FnMut(&Record<'_>),
     ) -> Drained {
         self.heard = self.ring.at(BELL_AT).load(Ordering::Acquire);
-        let crowded = self.ring.is_crowded();
-        let starved =
-            self.ring.at(WRITER_WAITS_AT).load(Ordering::Relaxed) != 0 && self.ring.free_chunks() == 0;
+        let free = self.ring.free_chunks();
+        let crowded = self.ring.is_crowded(free);
+        let starved = free == 0 && self.ring.at(WRITER_WAITS_AT).load(Ordering::Relaxed) != 0;
         let mut drained = Drained::default();
         for index in 0..MAX_CHUNKS {
-            let Some(chunk) = self.touched(index) else {
-                continue;
-            };
+            let Some((chunk, taken)) = self.touched(index) else { continue };
             let stop = self.read(index, chunk, &mut drained, owner_is_gone, deliver);
-            let Some(progress) = self.progress.get_mut(index) else {
-                continue;
-            };
+            let Some(progress) = self.progress.get_mut(index) else { continue };
+            let used = progress.position > 0;
             let idle = progress.before == Some(progress.position);
-            let held = progress.position > 0 || !self.ring.is_free(index);
-            let seal = idle && crowded || (idle || progress.position > 0) && starved;
-            progress.before = held.then_some(progress.position);
+            let seal = idle && crowded || (idle || used) && starved;
+            progress.before = (used || taken).then_some(progress.position);
             let ended = match stop {
                 Stop::End => true,
                 Stop::Empty => seal && progress.seal(chunk),
@@ -136,7 +135,7 @@ impl<'m> Reader<'m> {
     pub fn finish(mut self, deliver: &mut dyn FnMut(&Record<'_>)) -> Finished {
         let mut drained = Drained::default();
         for index in 0..MAX_CHUNKS {
-            if let Some(chunk) = self.touched(index) {
+            if let Some((chunk, _)) = self.touched(index) {
                 self.read(index, chunk, &mut drained, &mut |_| true, deliver);
             }
         }
@@ -145,11 +144,13 @@ impl<'m> Reader<'m> {
         Finished { records, unfinished, bad, lost: self.ring.lost() }
     }
 
-    /// The chunk at `index` if it may hold something: if it is taken, or was freed once, so that a writer that took it
-    /// before may have come late. A chunk never used is not looked at: that would make the system provide its memory.
-    fn touched(&self, index: usize) -> Option<&'m [AtomicU64]> {
+    /// The chunk at `index`, and whether it is taken, if it may hold something: if it is taken, or was freed once, so that
+    /// a writer that took it before may have come late. A chunk never used is not looked at: that would make the system
+    /// provide its memory.
+    fn touched(&self, index: usize) -> Option<(&'m [AtomicU64], bool)> {
         let reused = self.progress.get(index)?.generation != Generation::FIRST;
-        if reused || !self.ring.is_free(index) { self.ring.chunk(index) } else { None }
+        let taken = !self.ring.is_free(index);
+        if reused || taken { Some((self.ring.chunk(index)?, taken)) } else { None }
     }
 
     /// Reads a chunk as far as it is committed.

@@ -11,7 +11,7 @@ use super::{
 use crate::record::{MAX_RECORD, Record};
 
 /// How often a writer looks for room for one record, sleeping up to about 100 ms between looks: 100 s.
-const ATTEMPTS: usize = if cfg!(loom) { 3 } else { 1000 };
+const ATTEMPTS: usize = if cfg!(loom) { 8 } else { 1000 };
 
 /// A place in a chunk that is this writer's alone until it commits.
 struct Claim<'m> {
@@ -62,7 +62,7 @@ impl<'m> Ring<'m> {
             place = self.take_chunk();
             if place.is_none() {
                 self.wait_for_room(system)?;
-            } else if self.is_crowded() {
+            } else if self.is_crowded(self.free_chunks()) {
                 self.ring_bell(system);
             }
         }
@@ -114,7 +114,8 @@ impl<'m> Ring<'m> {
                     break;
                 }
                 let bit = bits & bits.wrapping_neg();
-                bits = free.fetch_and(!bit, Ordering::Relaxed);
+                // Acquire: with the bit, that the chunk was emptied.
+                bits = free.fetch_and(!bit, Ordering::Acquire);
                 if bits & bit != 0 {
                     let chunk = word_index.wrapping_mul(64).wrapping_add(bit.trailing_zeros() as usize);
                     if let Some(place) = self.beginning_of(chunk) {
@@ -130,7 +131,8 @@ impl<'m> Ring<'m> {
     /// The beginning of a chunk in its present generation, if nobody writes there yet. If the reader sealed and freed the
     /// chunk since it was taken, and another took it, both may begin here: heads keep them apart.
     fn beginning_of(&self, chunk: usize) -> Option<Place> {
-        // Acquire: with the head that the reader stores last, all the words behind it are empty.
+        // Acquire: if the chunk was freed once more since it was taken, its first head, which the reader stores last,
+        // tells that all the words behind it are empty.
         match Head::from_word(self.chunk(chunk)?.first()?.load(Ordering::Acquire)) {
             Some((Head::Empty, generation)) => Some(Place { chunk, generation, position: 0 }),
             _ => None,
@@ -160,11 +162,12 @@ impl<'m> Ring<'m> {
     /// Calls for the reader's attention: ends its sleep, now or when it next begins one.
     pub fn ring_bell(&self, system: &impl System) {
         let bell = self.at(BELL_AT);
-        bell.fetch_add(1, Ordering::Relaxed);
+        // Release: who heard the bell sees the records written before.
+        bell.fetch_add(1, Ordering::Release);
         // The counterpart is in `Reader::wait`: either it hears the bell, or its announcement is seen here.
         fence(Ordering::SeqCst);
-        let sleeps = self.at(READER_SLEEPS_AT);
-        if sleeps.load(Ordering::Relaxed) != 0 && sleeps.swap(0, Ordering::Relaxed) != 0 {
+        // Only the reader takes its announcement back: a writer that did might take back one made after it looked.
+        if self.at(READER_SLEEPS_AT).load(Ordering::Relaxed) != 0 {
             system.wake(futex_word(bell));
         }
     }
