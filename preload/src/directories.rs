@@ -62,13 +62,13 @@ impl Directories {
             return None;
         }
         let identity = [
-            status.st_dev,
-            status.st_ino,
-            status.st_ctime as u64,
-            status.st_ctime_nsec as u64,
-            guest.ring.directory_generation(),
+            status.st_dev.to_le_bytes(),
+            status.st_ino.to_le_bytes(),
+            status.st_ctime.to_le_bytes(),
+            status.st_ctime_nsec.to_le_bytes(),
+            guest.ring.directory_generation().to_le_bytes(),
         ];
-        let key = hash(guest.cookie, identity.map(u64::to_le_bytes).as_flattened());
+        let key = hash(guest.cookie, identity.as_flattened());
         let entry = self.descriptors.get(key as usize % DESCRIPTORS)?;
         if entry.key.load(Ordering::Acquire) == key {
             let name = entry.name.load(Ordering::Relaxed);

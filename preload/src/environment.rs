@@ -13,7 +13,7 @@ pub(crate) type Environment = *const *const c_char;
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 
 /// The file name by which the library knows itself in `LD_PRELOAD`.
-const LIBRARY: &[u8] = b"libtracerun_preload.so";
+pub(crate) const LIBRARY: &[u8] = b"libtracerun_preload.so";
 
 unsafe extern "C" {
     static environ: Environment;

@@ -17,6 +17,7 @@ mod directories;
 mod environment;
 mod guest;
 mod interpose;
+mod loaded;
 // Where the library is loaded; elsewhere libc is linked.
 #[cfg(panic = "abort")]
 mod memory;

@@ -52,6 +52,7 @@ fn it_takes_the_place_of_the_functions_it_means_to_and_of_no_other() {
         "__fxstat64",
         "__vfork",
         "clone",
+        "dl_iterate_phdr",
         "execv",
         "execve",
         "execveat",

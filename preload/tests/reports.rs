@@ -6,16 +6,19 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{PASS, Told, Tracer, assert_quiet_success, assert_told, compile, count, list};
+use common::{PASS, Told, Tracer, assert_quiet_success, assert_told, count, list};
 
 fn run(name: &str, cookie: u64) -> Vec<Told> {
-    Tracer::new(cookie).run(&compile("cc", name))
+    Tracer::new(cookie).run("cc", name)
 }
+
+/// The compilers whose libc the library must get along with.
+const COMPILERS: [&str; 2] = ["cc", "musl-gcc"];
 
 #[test]
 fn every_call_that_looks_is_reported_once_and_behaves_as_before() {
-    for compiler in ["cc", "musl-gcc"] {
-        let told = Tracer::new(PASS).run(&compile(compiler, "calls"));
+    for compiler in COMPILERS {
+        let told = Tracer::new(PASS).run(compiler, "calls");
         let mut expected = vec!["instrumented".to_string()];
         for name in ["open", "openat", "syscall"] {
             expected.extend([format!("read read-{name}"), format!("missing missing-{name}")]);
@@ -31,21 +34,32 @@ fn every_call_that_looks_is_reported_once_and_behaves_as_before() {
 }
 
 #[test]
+fn programs_with_sanitizers_run_and_report() {
+    for sanitizer in ["address", "thread", "undefined"] {
+        let told = Tracer::new(PASS).run(&format!("cc -fsanitize={sanitizer}"), "directories");
+        assert_told(&told, &["instrumented", "read d/1", "read r7/file"]);
+    }
+}
+
+#[test]
 fn without_a_session_nothing_changes() {
     let tracer = Tracer::new(PASS);
-    let output =
-        tracer.command(&compile("cc", "calls")).env_remove("TRACERUN_SESSION").output().expect("it runs");
+    let output = tracer
+        .command(&tracer.compile("cc", "calls"))
+        .env_remove("TRACERUN_SESSION")
+        .output()
+        .expect("it runs");
     assert_quiet_success(&output);
     assert_eq!(tracer.told(), []);
 }
 
 #[test]
 fn a_session_that_is_gone_harms_nobody() {
-    let program = compile("cc", "calls");
     for session in
         ["", "0", "0123456789abcdef:/nowhere", "0123456789abcdef:/etc/passwd", "0123456789abcdef:/dev/null"]
     {
         let tracer = Tracer::new(PASS);
+        let program = tracer.compile("cc", "calls");
         assert_quiet_success(
             &tracer.command(&program).env("TRACERUN_SESSION", session).output().expect("it runs"),
         );
@@ -77,18 +91,21 @@ fn many_threads_and_their_signal_handlers_report_everything_once() {
 
 #[test]
 fn children_report_as_themselves_and_those_of_vfork_leave_no_trace_in_their_parent() {
-    let told = run("children", PASS);
-    let parent = told[0].pid;
-    let by =
-        |what: &str| told.iter().filter(|told| told.what == what).map(|told| told.pid).collect::<Vec<_>>();
-    assert_eq!(by("missing parent-2"), [parent], "{}", list(&told));
-    assert_eq!(by("missing parent-1").len(), 2);
-    assert_ne!(by("missing forked"), [parent]);
-    assert_eq!(by("missing forked").len(), 1);
-    assert_ne!(by("missing cloned"), [parent]);
-    assert!(!list(&told).contains("in-vfork"), "{}", list(&told));
-    assert_eq!(count(&told, "killed 9"), 1);
-    assert_ne!(by("killed 9"), [parent]);
+    for compiler in COMPILERS {
+        let told = Tracer::new(PASS).run(compiler, "children");
+        let parent = told[0].pid;
+        let by = |what: &str| {
+            told.iter().filter(|told| told.what == what).map(|told| told.pid).collect::<Vec<_>>()
+        };
+        assert_eq!(by("missing parent-2"), [parent], "{}", list(&told));
+        assert_eq!(by("missing parent-1").len(), 2);
+        assert_ne!(by("missing forked"), [parent]);
+        assert_eq!(by("missing forked").len(), 1);
+        assert_ne!(by("missing cloned"), [parent]);
+        assert!(!list(&told).contains("in-vfork"), "{}", list(&told));
+        assert_eq!(count(&told, "killed 9"), 1);
+        assert_ne!(by("killed 9"), [parent]);
+    }
 }
 
 #[test]

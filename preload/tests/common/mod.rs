@@ -32,21 +32,6 @@ pub(crate) fn library() -> &'static Path {
     })
 }
 
-/// Compiles `tests/programs/<name>.c` with `compiler` and returns the program.
-pub(crate) fn compile(compiler: &str, name: &str) -> PathBuf {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
-    let program =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{compiler}-{}", std::process::id()));
-    let compiled = Command::new(compiler)
-        .args(["-O1", "-Wall", "-pthread", "-o"])
-        .arg(&program)
-        .arg(sources.join(name).with_extension("c"))
-        .status()
-        .expect("a C compiler runs");
-    assert!(compiled.success(), "{name}.c compiles");
-    program
-}
-
 /// One record, in words that a test can compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
@@ -89,6 +74,22 @@ impl Tracer {
         self.folder.path().canonicalize().expect("it is there").join("work")
     }
 
+    /// Compiles `tests/programs/<name>.c` with `compiler`, which may come with options, and returns the program.
+    pub(crate) fn compile(&self, compiler: &str, name: &str) -> PathBuf {
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name).with_extension("c");
+        let program = self.folder.path().join(name);
+        let mut words = compiler.split(' ');
+        let compiled = Command::new(words.next().expect("a compiler"))
+            .args(words)
+            .args(["-O1", "-Wall", "-pthread", "-o"])
+            .args([&program, &source])
+            .status()
+            .expect("a C compiler runs");
+        assert!(compiled.success(), "{name}.c compiles");
+        program
+    }
+
     /// The program with the library and the session in its environment.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut session = String::from_utf8(Session::head(self.cookie).to_vec()).expect("digits");
@@ -98,10 +99,10 @@ impl Tracer {
         command
     }
 
-    /// Runs the program, which must succeed in silence, and returns what was told.
-    pub(crate) fn run(&self, program: &Path) -> Vec<Told> {
-        let output = self.command(program).output().expect("it runs");
-        assert_quiet_success(&output);
+    /// Compiles and runs a program, which must succeed in silence, and returns what was told.
+    pub(crate) fn run(&self, compiler: &str, name: &str) -> Vec<Told> {
+        let program = self.compile(compiler, name);
+        assert_quiet_success(&self.command(&program).output().expect("it runs"));
         self.told()
     }
 
