@@ -1,1 +1,53 @@
-//! placeholder
+//! What the tests of tracerun as a program share: the program itself, and a place to use it in.
+
+pub mod sandbox;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The `tracerun` under test: the one that `TRACERUN` names, else a release build of this checkout.
+///
+/// # Panics
+/// It can't be built.
+#[must_use]
+pub fn tracerun() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = std::env::var_os("TRACERUN") {
+        return path.into();
+    }
+    BUILT
+        .get_or_init(|| {
+            let checkout = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+            let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+            let status = Command::new(cargo)
+                .args(["build", "--quiet", "--release", "--package", "tracerun"])
+                .current_dir(&checkout)
+                .status();
+            assert!(status.expect("cargo runs").success(), "tracerun can't be built");
+            checkout
+                .join("target/release/tracerun")
+                .canonicalize()
+                .expect("it was built")
+        })
+        .clone()
+}
+
+/// Whether `program` can be run here. With `TRACERUN_REQUIRE_ALL` set, as in CI, a missing program is a failure.
+///
+/// # Panics
+/// The program is missing and required.
+#[must_use]
+pub fn have(program: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    let required = std::env::var_os("TRACERUN_REQUIRE_ALL").is_some();
+    assert!(
+        found || !required,
+        "{program} is required and missing: run scripts/setup"
+    );
+    if !found {
+        eprintln!("not tested: {program} is missing");
+    }
+    found
+}
