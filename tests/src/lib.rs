@@ -1,6 +1,10 @@
 //! What the tests of tracerun as a program share: the program itself, and a place to use it in.
 
+pub mod observed;
+pub mod program;
 pub mod sandbox;
+pub mod strace;
+pub mod tracer;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -33,7 +37,13 @@ pub fn tracerun() -> PathBuf {
         .clone()
 }
 
-/// Whether `program` can be run here. With `TRACERUN_REQUIRE_ALL` set, as in CI, a missing program is a failure.
+/// Whether all that can be tested must be, as in CI: `TRACERUN_REQUIRE_ALL` is set.
+#[must_use]
+pub fn required() -> bool {
+    std::env::var_os("TRACERUN_REQUIRE_ALL").is_some()
+}
+
+/// Whether `program` can be run here. A missing program is a failure if it is [`required`].
 ///
 /// # Panics
 /// The program is missing and required.
@@ -41,9 +51,8 @@ pub fn tracerun() -> PathBuf {
 pub fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    let required = std::env::var_os("TRACERUN_REQUIRE_ALL").is_some();
     assert!(
-        found || !required,
+        found || !required(),
         "{program} is required and missing: run scripts/setup"
     );
     if !found {
