@@ -21,7 +21,7 @@
 // expects: delete {dir}/symbolic
 // expects: missing {dir}/nothing
 // expects: stat {dir}/made
-// expects: stat {dir}/linked
+// expects: stat {dir}/second
 #include "nasty.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -63,11 +63,11 @@ impl Observer {
             "stat" | "lstat" | "access" | "statfs" | "readlink" | "getxattr" | "lgetxattr" | "listxattr"
             | "llistxattr" => self.touched(call, At::Name(0), Stat),
             "inotify_add_watch" => self.touched(call, At::Name(1), Stat),
+            // Without a name it is about what is open already.
+            "newfstatat" | "statx" | "faccessat" | "faccessat2" | "readlinkat" | "name_to_handle_at" if matches!(call.arguments.get(1), Some(Argument::Text(name)) if name.is_empty()) =>
+                {}
             "newfstatat" | "statx" | "faccessat" | "faccessat2" | "readlinkat" | "name_to_handle_at" => {
-                // Without a name it is about what is open already.
-                if !matches!(call.arguments.get(1), Some(Argument::Text(name)) if name.is_empty()) {
-                    self.touched(call, At::Pair(0), Stat);
-                }
+                self.touched(call, At::Pair(0), Stat);
             }
             "getdents" | "getdents64" => self.touched(call, At::Descriptor(0), List),
             "chdir" => self.directory_changed(call, At::Name(0)),
@@ -82,13 +82,13 @@ impl Observer {
             "symlinkat" => self.touched(call, At::Pair(1), Write),
             "mkdir" | "mknod" | "truncate" | "chmod" | "chown" | "lchown" | "utime" | "utimes"
             | "setxattr" | "lsetxattr" | "removexattr" | "lremovexattr" => {
-                self.touched(call, At::Name(0), Write)
+                self.touched(call, At::Name(0), Write);
             }
             "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" | "fchownat" | "utimensat" | "futimesat" => {
                 self.touched(call, At::Pair(0), Write);
             }
             "fchmod" | "fchown" | "fsetxattr" | "fremovexattr" => {
-                self.touched(call, At::Descriptor(0), Write)
+                self.touched(call, At::Descriptor(0), Write);
             }
             "execve" => self.executed(call, At::Name(0)),
             "execveat" => self.executed(call, At::Pair(0)),
@@ -301,6 +301,9 @@ impl Observer {
     }
 
     fn linked(&mut self, call: &Call, from: At, to: At) {
+        if call.ended == Ended::Failed("EEXIST".into()) {
+            return self.touched(call, to, Write);
+        }
         self.touched(call, from, Read);
         if let Ended::Done(..) = call.ended {
             self.touched(call, to, Write);
@@ -330,6 +333,11 @@ impl Observer {
             return;
         };
         self.add(&path, kind);
+        if let Ok(real) = Path::new(OsStr::from_bytes(&path)).canonicalize() {
+            // By `/proc/self/exe`: the loader does so for `$LIB` in LD_PRELOAD, so under tracerun always.
+            let path = real.into_os_string().into_vec();
+            self.observed.perhaps.insert(Touched { path, kind: Stat });
+        }
         let mut file = path;
         // `BINPRM_MAX_RECURSION` in fs/exec.c.
         for _ in 0..5 {
@@ -342,10 +350,7 @@ impl Observer {
                 .next()
                 .unwrap_or_default()
                 .trim_ascii();
-            let name = line
-                .split(|byte| byte.is_ascii_whitespace())
-                .next()
-                .unwrap_or_default();
+            let name = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
             file = if name.starts_with(b"/") {
                 name.to_vec()
             } else {
