@@ -1,6 +1,10 @@
 //! What the tests of tracerun as a program share: the program itself, and a place to use it in.
 
+pub mod observed;
+pub mod program;
 pub mod sandbox;
+pub mod strace;
+pub mod tracer;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -25,12 +29,21 @@ pub fn tracerun() -> PathBuf {
                 .current_dir(&checkout)
                 .status();
             assert!(status.expect("cargo runs").success(), "tracerun can't be built");
-            checkout.join("target/release/tracerun").canonicalize().expect("it was built")
+            checkout
+                .join("target/release/tracerun")
+                .canonicalize()
+                .expect("it was built")
         })
         .clone()
 }
 
-/// Whether `program` can be run here. With `TRACERUN_REQUIRE_ALL` set, as in CI, a missing program is a failure.
+/// Whether all that can be tested must be, as in CI: `TRACERUN_REQUIRE_ALL` is set.
+#[must_use]
+pub fn required() -> bool {
+    std::env::var_os("TRACERUN_REQUIRE_ALL").is_some()
+}
+
+/// Whether `program` can be run here. A missing program is a failure if it is [`required`].
 ///
 /// # Panics
 /// The program is missing and required.
@@ -38,8 +51,10 @@ pub fn tracerun() -> PathBuf {
 pub fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    let required = std::env::var_os("TRACERUN_REQUIRE_ALL").is_some();
-    assert!(found || !required, "{program} is required and missing: run scripts/setup");
+    assert!(
+        found || !required(),
+        "{program} is required and missing: run scripts/setup"
+    );
     if !found {
         eprintln!("not tested: {program} is missing");
     }

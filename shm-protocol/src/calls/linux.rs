@@ -1,7 +1,7 @@
 //! THE TABLE for Linux: one line per watched system call, and one per libc function that makes it.
 //!
-//! A line of [`watched_calls!`] reads: the name of the call, its argument registers, and what the call means
-//! for a trace. The filter, the supervisor's decoding and the library's observation all expand from it. A line
+//! A line of [`watched_calls!`] reads: the name of the call, its number's name in `libc`, its argument
+//! registers, and what the call means for a trace. The filter, the supervisor's decoding and the library's observation all expand from it. A line
 //! of [`interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
 
 use super::meaning::{
@@ -18,106 +18,106 @@ use super::meaning::{
 macro_rules! watched_calls {
     ($with:ident) => {
         $with! {
-            openat(dir, path, flags, _mode) = opened(dir, path, flags);
+            openat SYS_openat (dir, path, flags, _mode) = opened(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            open(path, flags, _mode) = opened(CWD, path, flags);
+            open SYS_open (path, flags, _mode) = opened(CWD, path, flags);
             #[cfg(target_arch = "x86_64")]
-            creat(path, _mode) = opened(CWD, path, 0o1101);
-            openat2(dir, path, how, _size) = Meaning::OpenHow { dir, path, how };
-            name_to_handle_at(dir, path, _handle, _mount, flags) = handle_asked(dir, path, flags);
-            open_by_handle_at(_mount, _handle, _flags) = Meaning::OpenByHandle;
+            creat SYS_creat (path, _mode) = opened(CWD, path, 0o1101);
+            openat2 SYS_openat2 (dir, path, how, _size) = Meaning::OpenHow { dir, path, how };
+            name_to_handle_at SYS_name_to_handle_at (dir, path, _handle, _mount, flags) = handle_asked(dir, path, flags);
+            open_by_handle_at SYS_open_by_handle_at (_mount, _handle, _flags) = Meaning::OpenByHandle;
 
-            newfstatat(dir, path, _buffer, flags) = looked_up(dir, path, flags);
-            statx(dir, path, flags, _mask, _buffer) = looked_up(dir, path, flags);
+            newfstatat SYS_newfstatat (dir, path, _buffer, flags) = looked_up(dir, path, flags);
+            statx SYS_statx (dir, path, flags, _mask, _buffer) = looked_up(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            stat(path, _buffer) = looked_up(CWD, path, 0);
+            stat SYS_stat (path, _buffer) = looked_up(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            lstat(path, _buffer) = looked_up(CWD, path, 0x100);
-            statfs(path, _buffer) = looked_up(CWD, path, 0);
-            faccessat(dir, path, _mode) = looked_up(dir, path, 0);
-            faccessat2(dir, path, _mode, flags) = looked_up(dir, path, flags);
+            lstat SYS_lstat (path, _buffer) = looked_up(CWD, path, 0x100);
+            statfs SYS_statfs (path, _buffer) = looked_up(CWD, path, 0);
+            faccessat SYS_faccessat (dir, path, _mode) = looked_up(dir, path, 0);
+            faccessat2 SYS_faccessat2 (dir, path, _mode, flags) = looked_up(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            access(path, _mode) = looked_up(CWD, path, 0);
-            readlinkat(dir, path, _buffer, _size) = link_read(dir, path);
+            access SYS_access (path, _mode) = looked_up(CWD, path, 0);
+            readlinkat SYS_readlinkat (dir, path, _buffer, _size) = link_read(dir, path);
             #[cfg(target_arch = "x86_64")]
-            readlink(path, _buffer, _size) = link_read(CWD, path);
-            getxattr(path, _name, _value, _size) = looked_up(CWD, path, 0);
-            lgetxattr(path, _name, _value, _size) = looked_up(CWD, path, 0x100);
-            listxattr(path, _list, _size) = looked_up(CWD, path, 0);
-            llistxattr(path, _list, _size) = looked_up(CWD, path, 0x100);
-            inotify_add_watch(_fd, path, _mask) = looked_up(CWD, path, 0);
+            readlink SYS_readlink (path, _buffer, _size) = link_read(CWD, path);
+            getxattr SYS_getxattr (path, _name, _value, _size) = looked_up(CWD, path, 0);
+            lgetxattr SYS_lgetxattr (path, _name, _value, _size) = looked_up(CWD, path, 0x100);
+            listxattr SYS_listxattr (path, _list, _size) = looked_up(CWD, path, 0);
+            llistxattr SYS_llistxattr (path, _list, _size) = looked_up(CWD, path, 0x100);
+            inotify_add_watch SYS_inotify_add_watch (_fd, path, _mask) = looked_up(CWD, path, 0);
 
-            getdents64(fd, _entries, _size) = listed(fd);
+            getdents64 SYS_getdents64 (fd, _entries, _size) = listed(fd);
             #[cfg(target_arch = "x86_64")]
-            getdents(fd, _entries, _size) = listed(fd);
+            getdents SYS_getdents (fd, _entries, _size) = listed(fd);
 
-            chdir(path) = directory_changed(path);
-            fchdir(fd) = directory_changed_to(fd);
-            chroot(_path) = Meaning::ChangeRoot;
-            pivot_root(_new, _old) = Meaning::ChangeRoot;
-            mount(_source, _target, _type, _flags, _data) = Meaning::ChangeRoot;
-            umount2(_target, _flags) = Meaning::ChangeRoot;
-            move_mount(_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
-            open_tree(_dir, _path, _flags) = Meaning::ChangeRoot;
-            unshare(flags) = namespaces_changed(flags);
-            setns(_fd, _type) = Meaning::ChangeRoot;
+            chdir SYS_chdir (path) = directory_changed(path);
+            fchdir SYS_fchdir (fd) = directory_changed_to(fd);
+            chroot SYS_chroot (_path) = Meaning::ChangeRoot;
+            pivot_root SYS_pivot_root (_new, _old) = Meaning::ChangeRoot;
+            mount SYS_mount (_source, _target, _type, _flags, _data) = Meaning::ChangeRoot;
+            umount2 SYS_umount2 (_target, _flags) = Meaning::ChangeRoot;
+            move_mount SYS_move_mount (_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
+            open_tree SYS_open_tree (_dir, _path, _flags) = Meaning::ChangeRoot;
+            unshare SYS_unshare (flags) = namespaces_changed(flags);
+            setns SYS_setns (_fd, _type) = Meaning::ChangeRoot;
 
-            renameat2(from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
-            renameat(from_dir, from, to_dir, to) = renamed(from_dir, from, to_dir, to, 0);
+            renameat2 SYS_renameat2 (from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
+            renameat SYS_renameat (from_dir, from, to_dir, to) = renamed(from_dir, from, to_dir, to, 0);
             #[cfg(target_arch = "x86_64")]
-            rename(from, to) = renamed(CWD, from, CWD, to, 0);
-            linkat(from_dir, from, to_dir, to, flags) = linked(from_dir, from, to_dir, to, flags);
+            rename SYS_rename (from, to) = renamed(CWD, from, CWD, to, 0);
+            linkat SYS_linkat (from_dir, from, to_dir, to, flags) = linked(from_dir, from, to_dir, to, flags);
             #[cfg(target_arch = "x86_64")]
-            link(from, to) = linked(CWD, from, CWD, to, 0);
-            symlinkat(_target, dir, path) = made(dir, path);
+            link SYS_link (from, to) = linked(CWD, from, CWD, to, 0);
+            symlinkat SYS_symlinkat (_target, dir, path) = made(dir, path);
             #[cfg(target_arch = "x86_64")]
-            symlink(_target, path) = made(CWD, path);
-            mkdirat(dir, path, _mode) = made(dir, path);
+            symlink SYS_symlink (_target, path) = made(CWD, path);
+            mkdirat SYS_mkdirat (dir, path, _mode) = made(dir, path);
             #[cfg(target_arch = "x86_64")]
-            mkdir(path, _mode) = made(CWD, path);
-            mknodat(dir, path, _mode, _device) = made(dir, path);
+            mkdir SYS_mkdir (path, _mode) = made(CWD, path);
+            mknodat SYS_mknodat (dir, path, _mode, _device) = made(dir, path);
             #[cfg(target_arch = "x86_64")]
-            mknod(path, _mode, _device) = made(CWD, path);
-            unlinkat(dir, path, flags) = removed(dir, path, flags);
+            mknod SYS_mknod (path, _mode, _device) = made(CWD, path);
+            unlinkat SYS_unlinkat (dir, path, flags) = removed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            unlink(path) = removed(CWD, path, 0);
+            unlink SYS_unlink (path) = removed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            rmdir(path) = removed(CWD, path, 0x200);
+            rmdir SYS_rmdir (path) = removed(CWD, path, 0x200);
 
-            truncate(path, _length) = truncated(path);
-            fchmodat(dir, path, _mode) = metadata_changed(dir, path, 0);
-            fchmodat2(dir, path, _mode, flags) = metadata_changed(dir, path, flags);
+            truncate SYS_truncate (path, _length) = truncated(path);
+            fchmodat SYS_fchmodat (dir, path, _mode) = metadata_changed(dir, path, 0);
+            fchmodat2 SYS_fchmodat2 (dir, path, _mode, flags) = metadata_changed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            chmod(path, _mode) = metadata_changed(CWD, path, 0);
-            fchmod(fd, _mode) = descriptor_metadata_changed(fd);
-            fchownat(dir, path, _user, _group, flags) = metadata_changed(dir, path, flags);
+            chmod SYS_chmod (path, _mode) = metadata_changed(CWD, path, 0);
+            fchmod SYS_fchmod (fd, _mode) = descriptor_metadata_changed(fd);
+            fchownat SYS_fchownat (dir, path, _user, _group, flags) = metadata_changed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            chown(path, _user, _group) = metadata_changed(CWD, path, 0);
+            chown SYS_chown (path, _user, _group) = metadata_changed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            lchown(path, _user, _group) = metadata_changed(CWD, path, 0x100);
-            fchown(fd, _user, _group) = descriptor_metadata_changed(fd);
-            utimensat(dir, path, _times, flags) = metadata_changed(dir, path, flags);
+            lchown SYS_lchown (path, _user, _group) = metadata_changed(CWD, path, 0x100);
+            fchown SYS_fchown (fd, _user, _group) = descriptor_metadata_changed(fd);
+            utimensat SYS_utimensat (dir, path, _times, flags) = metadata_changed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            utime(path, _times) = metadata_changed(CWD, path, 0);
+            utime SYS_utime (path, _times) = metadata_changed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            utimes(path, _times) = metadata_changed(CWD, path, 0);
+            utimes SYS_utimes (path, _times) = metadata_changed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            futimesat(dir, path, _times) = metadata_changed(dir, path, 0);
-            setxattr(path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0);
-            lsetxattr(path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0x100);
-            fsetxattr(fd, _name, _value, _size, _flags) = descriptor_metadata_changed(fd);
-            removexattr(path, _name) = metadata_changed(CWD, path, 0);
-            lremovexattr(path, _name) = metadata_changed(CWD, path, 0x100);
-            fremovexattr(fd, _name) = descriptor_metadata_changed(fd);
+            futimesat SYS_futimesat (dir, path, _times) = metadata_changed(dir, path, 0);
+            setxattr SYS_setxattr (path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0);
+            lsetxattr SYS_lsetxattr (path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0x100);
+            fsetxattr SYS_fsetxattr (fd, _name, _value, _size, _flags) = descriptor_metadata_changed(fd);
+            removexattr SYS_removexattr (path, _name) = metadata_changed(CWD, path, 0);
+            lremovexattr SYS_lremovexattr (path, _name) = metadata_changed(CWD, path, 0x100);
+            fremovexattr SYS_fremovexattr (fd, _name) = descriptor_metadata_changed(fd);
 
-            execve(path, argv, _environment) = executed(CWD, path, argv, 0);
-            execveat(dir, path, argv, _environment, flags) = executed(dir, path, argv, flags);
-            exit_group(status) = Meaning::Exit(status as u8);
+            execve SYS_execve (path, argv, _environment) = executed(CWD, path, argv, 0);
+            execveat SYS_execveat (dir, path, argv, _environment, flags) = executed(dir, path, argv, flags);
+            exit_group SYS_exit_group (status) = Meaning::Exit(status as u8);
 
-            connect(_fd, address, length) = connected(address, length);
-            io_uring_setup(_entries, _parameters) = Meaning::IoUring;
-            read(fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
-            readv(fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);
+            connect SYS_connect (_fd, address, length) = connected(address, length);
+            io_uring_setup SYS_io_uring_setup (_entries, _parameters) = Meaning::IoUring;
+            read SYS_read (fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
+            readv SYS_readv (fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);
         }
     };
 }
@@ -201,7 +201,7 @@ macro_rules! interposed_functions {
 }
 
 macro_rules! define_calls {
-    ($($(#[$where:meta])* $name:ident($($argument:ident),*) = $meaning:expr;)*) => {
+    ($($(#[$where:meta])* $name:ident $number:ident ($($argument:ident),*) = $meaning:expr;)*) => {
         /// A watched system call.
         #[allow(non_camel_case_types, missing_docs)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -274,6 +274,15 @@ mod tests {
         assert_eq!((touch.dir, touch.name), (-100, Name::At(8)));
         assert!(!Call::openat.meaning([CWD, 8, 0o1101, 0, 0, 0]).observes());
         assert!(Call::openat.meaning([CWD, 8, 0, 0, 0, 0]).observes());
+    }
+
+    #[test]
+    fn a_rename_reads_what_it_moves() {
+        let Meaning::Two(from, to) = Call::renameat2.meaning([CWD, 8, CWD, 9, 0, 0]) else {
+            panic!("two touches")
+        };
+        assert_eq!((from.kind, from.reads), (AccessKind::Delete, true));
+        assert_eq!((to.kind, to.reads), (AccessKind::Write, false));
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub struct Touch {
     pub kind: AccessKind,
     /// What a `write` does to content that is there; `Replace` for a `delete`, `None` for what only looks.
     pub effect: Option<Effect>,
-    /// Whether a `write` may also read what was there (`O_RDWR`).
+    /// Whether a `write` or `delete` also gives away what was there: `O_RDWR`, or a rename, which makes the old
+    /// content appear elsewhere.
     pub reads: bool,
     /// What must be there.
     pub needs: Needs,
@@ -253,7 +254,7 @@ pub(super) const fn renamed(from_dir: u64, from: u64, to_dir: u64, to: u64, flag
     }
     let needs = if flags & RENAME_NOREPLACE != 0 { Needs::Absent } else { Needs::Either };
     Meaning::Two(
-        Touch::delete(from_dir, Name::At(from)),
+        Touch { reads: true, ..Touch::delete(from_dir, Name::At(from)) },
         Touch::write(to_dir, Name::At(to), Effect::Replace, needs, false),
     )
 }
