@@ -134,21 +134,21 @@ pub fn run(
     let declarations = Declarations::of(task)?;
     let id = RunId::new();
     let mut trouble = None;
-    let reasons =
-        match mode.force.then_some(Ok(Lookup::Miss(Vec::new()))).unwrap_or_else(|| store.look_up(task)) {
-            Ok(Lookup::Hit(entry)) => match replay(&entry, store, passage) {
-                Ok(()) => return Ok(hit(task, store, &entry, id, began)),
-                Err(error) => {
-                    trouble = Some(error.to_string());
-                    vec![MissReason::Damaged]
-                }
-            },
-            Ok(Lookup::Miss(reasons)) => reasons,
+    let found = if mode.force { Ok(Lookup::Miss(Vec::new())) } else { store.look_up(task) };
+    let reasons = match found {
+        Ok(Lookup::Hit(entry)) => match replay(&entry, store, passage) {
+            Ok(()) => return Ok(hit(task, store, &entry, id, began)),
             Err(error) => {
                 trouble = Some(error.to_string());
-                Vec::new()
+                vec![MissReason::Damaged]
             }
-        };
+        },
+        Ok(Lookup::Miss(reasons)) => reasons,
+        Err(error) => {
+            trouble = Some(error.to_string());
+            Vec::new()
+        }
+    };
 
     let scratch = store.path().join(format!(".clock-{id}"));
     let barrier = files::clock_barrier(&scratch);

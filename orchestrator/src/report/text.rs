@@ -21,16 +21,13 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
         let _ = writeln!(text, "[{}] {}", process.id, command_line(process));
     }
     text.push('\n');
-    let mut paths: BTreeMap<&[u8], (PathId, BTreeMap<AccessKind, Vec<ProcessId>>)> = BTreeMap::new();
+    let mut touched: BTreeMap<(&[u8], AccessKind), Vec<ProcessId>> = BTreeMap::new();
     for access in &trace.accesses {
-        let (_, kinds) = paths.entry(trace.path(access.path)).or_insert((access.path, BTreeMap::new()));
-        kinds.entry(access.kind).or_default().push(access.process);
+        touched.entry((trace.path(access.path), access.kind)).or_default().push(access.process);
     }
-    for (path, (_, kinds)) in &paths {
-        for (kind, processes) in kinds {
-            let numbers: Vec<String> = processes.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "{:<8}{} [{}]", kind.name(), printable(path), numbers.join(","));
-        }
+    for ((path, kind), processes) in &touched {
+        let numbers: Vec<String> = processes.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "{:<8}{} [{}]", kind.name(), printable(path), numbers.join(","));
     }
     text.push('\n');
     let _ = writeln!(text, "{}", headline(trace));

@@ -27,7 +27,7 @@ mod offset {
 
 macro_rules! numbers {
     ($($(#[$where:meta])* $name:ident $number:ident ($($argument:ident),*) = $meaning:expr;)*) => {
-        &[$($(#[$where])* (libc::$number as u32, Call::$name),)*]
+        &[$($(#[$where])* (linux_raw_sys::general::$number, Call::$name),)*]
     };
 }
 

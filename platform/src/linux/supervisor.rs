@@ -31,12 +31,15 @@ pub(super) struct Supervisor {
     /// Accesses under this folder are tracerun's own: the preload library.
     own_folder: Option<Vec<u8>>,
     processes: Mutex<Processes>,
-    interpreters: Mutex<HashMap<Option<Version>, Arc<[Vec<u8>]>>>,
+    interpreters: Mutex<HashMap<Option<Version>, Interpreters>>,
     stopped: AtomicBool,
 }
 
 /// A file as it is now: device, inode, and status change time in seconds and nanoseconds.
 type Version = (u64, u64, i64, i64);
+
+/// The files that the kernel opens by itself to execute one.
+type Interpreters = Arc<[Vec<u8>]>;
 
 /// Which threads and processes are known.
 #[derive(Default)]
@@ -139,7 +142,7 @@ impl Supervisor {
     }
 
     /// The interpreters of an executable that has been looked at; read from the file once.
-    fn interpreters(&self, path: &[u8], look: &Look) -> Arc<[Vec<u8>]> {
+    fn interpreters(&self, path: &[u8], look: &Look) -> Interpreters {
         let key = look.stat.map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
         let mut known = self.interpreters.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(key).or_insert_with(|| target::interpreters(path).into()))
@@ -208,7 +211,8 @@ impl Judgement<'_> {
                     self.send(Event::StdinRead);
                 }
             }
-            Meaning::Connect { address, length } => self.connect(call, address, length),
+            Meaning::Connect { address, length } => self.address(call, address, length, AccessKind::Stat),
+            Meaning::Bind { address, length } => self.address(call, address, length, AccessKind::Write),
             Meaning::IoUring => {
                 self.send(Event::IoUringRefused);
                 return Answer::Fail(libc::EPERM);
@@ -255,8 +259,15 @@ impl Judgement<'_> {
 
     fn touch(&mut self, call: Call, touch: Touch) {
         if let Some(path) = self.name(touch) {
-            self.record(call, touch, &path);
+            let look = self.record(call, touch, &path);
             *self.buffer = path;
+            // A directory that is made can get the inode of one that was removed: who knows directories by it must
+            // ask again.
+            let made = matches!(call, Call::mkdir | Call::mkdirat);
+            let removed = touch.kind == AccessKind::Delete && matches!(look.before, Before::Directory(_));
+            if made || removed {
+                self.supervisor.directories_moved();
+            }
         }
     }
 
@@ -299,7 +310,8 @@ impl Judgement<'_> {
             }));
         };
         let Some(effect) = touch.effect else {
-            access(touch.kind, None);
+            let directory = touch.kind == AccessKind::Read && matches!(look.before, Before::Directory(_));
+            access(if directory { AccessKind::Stat } else { touch.kind }, None);
             return look;
         };
         if touch.reads && !absent {
@@ -349,24 +361,29 @@ impl Judgement<'_> {
         *self.buffer = path;
     }
 
-    fn connect(&mut self, call: Call, address: u64, length: u64) {
+    /// A socket address, of a peer or, for a `write`, to be bound to.
+    fn address(&mut self, call: Call, address: u64, length: u64, kind: AccessKind) {
         let mut bytes = [0; 128];
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
-        let Ok(count) = self.target.memory().read(address, &mut bytes[..length]) else {
-            return;
-        };
+        let Ok(count) = self.target.memory().read(address, &mut bytes[..length]) else { return };
         match address::decode(&bytes[..count]) {
-            Address::Local => {}
-            Address::Network(host) => self.send(Event::Network(host.to_string().as_bytes())),
+            Address::Network(host) if kind.observes() => {
+                self.send(Event::Network(host.to_string().as_bytes()));
+            }
+            Address::Network(_) | Address::Local => {}
             Address::Path(name) => {
                 let Ok(cwd) = self.target.cwd() else {
                     self.send(Event::Gap(Gap::UnresolvedDirectory));
                     return;
                 };
-                let path = Joined::new(&cwd, name);
-                let outcome = target::look(&path.pieces().concat(), true).outcome;
-                let kind = AccessKind::Stat;
-                self.send(Event::Access(Access { call, kind, outcome, follow: true, change: None, path }));
+                let path = Joined::new(&cwd, name).pieces().concat();
+                let (effect, needs) = match kind {
+                    AccessKind::Write => (Some(Effect::Replace), Needs::Absent),
+                    _ => (None, Needs::Present),
+                };
+                let dir = libc::AT_FDCWD;
+                let touch = Touch { dir, name: Name::At(0), kind, effect, reads: false, needs, follow: true };
+                self.record(call, touch, &path);
             }
         }
     }

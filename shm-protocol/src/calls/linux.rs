@@ -1,11 +1,11 @@
 //! THE TABLE for Linux: one line per watched system call, and one per libc function that makes it.
 //!
-//! A line of [`watched_calls!`] reads: the name of the call, its number's name in `libc`, its argument
+//! A line of [`watched_calls!`] reads: the name of the call, the name of its number in the kernel's headers, its argument
 //! registers, and what the call means for a trace. The filter, the supervisor's decoding and the library's observation all expand from it. A line
 //! of [`interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
 
 use super::meaning::{
-    CWD, Meaning, connected, descriptor_metadata_changed, directory_changed, directory_changed_to, executed,
+    CWD, Meaning, descriptor_metadata_changed, directory_changed, directory_changed_to, executed,
     handle_asked, link_read, linked, listed, looked_up, made, metadata_changed, namespaces_changed, opened,
     removed, renamed, truncated,
 };
@@ -18,106 +18,107 @@ use super::meaning::{
 macro_rules! watched_calls {
     ($with:ident) => {
         $with! {
-            openat SYS_openat (dir, path, flags, _mode) = opened(dir, path, flags);
+            openat __NR_openat (dir, path, flags, _mode) = opened(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            open SYS_open (path, flags, _mode) = opened(CWD, path, flags);
+            open __NR_open (path, flags, _mode) = opened(CWD, path, flags);
             #[cfg(target_arch = "x86_64")]
-            creat SYS_creat (path, _mode) = opened(CWD, path, 0o1101);
-            openat2 SYS_openat2 (dir, path, how, _size) = Meaning::OpenHow { dir, path, how };
-            name_to_handle_at SYS_name_to_handle_at (dir, path, _handle, _mount, flags) = handle_asked(dir, path, flags);
-            open_by_handle_at SYS_open_by_handle_at (_mount, _handle, _flags) = Meaning::OpenByHandle;
+            creat __NR_creat (path, _mode) = opened(CWD, path, 0o1101);
+            openat2 __NR_openat2 (dir, path, how, _size) = Meaning::OpenHow { dir, path, how };
+            name_to_handle_at __NR_name_to_handle_at (dir, path, _handle, _mount, flags) = handle_asked(dir, path, flags);
+            open_by_handle_at __NR_open_by_handle_at (_mount, _handle, _flags) = Meaning::OpenByHandle;
 
-            newfstatat SYS_newfstatat (dir, path, _buffer, flags) = looked_up(dir, path, flags);
-            statx SYS_statx (dir, path, flags, _mask, _buffer) = looked_up(dir, path, flags);
+            newfstatat __NR_newfstatat (dir, path, _buffer, flags) = looked_up(dir, path, flags);
+            statx __NR_statx (dir, path, flags, _mask, _buffer) = looked_up(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            stat SYS_stat (path, _buffer) = looked_up(CWD, path, 0);
+            stat __NR_stat (path, _buffer) = looked_up(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            lstat SYS_lstat (path, _buffer) = looked_up(CWD, path, 0x100);
-            statfs SYS_statfs (path, _buffer) = looked_up(CWD, path, 0);
-            faccessat SYS_faccessat (dir, path, _mode) = looked_up(dir, path, 0);
-            faccessat2 SYS_faccessat2 (dir, path, _mode, flags) = looked_up(dir, path, flags);
+            lstat __NR_lstat (path, _buffer) = looked_up(CWD, path, 0x100);
+            statfs __NR_statfs (path, _buffer) = looked_up(CWD, path, 0);
+            faccessat __NR_faccessat (dir, path, _mode) = looked_up(dir, path, 0);
+            faccessat2 __NR_faccessat2 (dir, path, _mode, flags) = looked_up(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            access SYS_access (path, _mode) = looked_up(CWD, path, 0);
-            readlinkat SYS_readlinkat (dir, path, _buffer, _size) = link_read(dir, path);
+            access __NR_access (path, _mode) = looked_up(CWD, path, 0);
+            readlinkat __NR_readlinkat (dir, path, _buffer, _size) = link_read(dir, path);
             #[cfg(target_arch = "x86_64")]
-            readlink SYS_readlink (path, _buffer, _size) = link_read(CWD, path);
-            getxattr SYS_getxattr (path, _name, _value, _size) = looked_up(CWD, path, 0);
-            lgetxattr SYS_lgetxattr (path, _name, _value, _size) = looked_up(CWD, path, 0x100);
-            listxattr SYS_listxattr (path, _list, _size) = looked_up(CWD, path, 0);
-            llistxattr SYS_llistxattr (path, _list, _size) = looked_up(CWD, path, 0x100);
-            inotify_add_watch SYS_inotify_add_watch (_fd, path, _mask) = looked_up(CWD, path, 0);
+            readlink __NR_readlink (path, _buffer, _size) = link_read(CWD, path);
+            getxattr __NR_getxattr (path, _name, _value, _size) = looked_up(CWD, path, 0);
+            lgetxattr __NR_lgetxattr (path, _name, _value, _size) = looked_up(CWD, path, 0x100);
+            listxattr __NR_listxattr (path, _list, _size) = looked_up(CWD, path, 0);
+            llistxattr __NR_llistxattr (path, _list, _size) = looked_up(CWD, path, 0x100);
+            inotify_add_watch __NR_inotify_add_watch (_fd, path, _mask) = looked_up(CWD, path, 0);
 
-            getdents64 SYS_getdents64 (fd, _entries, _size) = listed(fd);
+            getdents64 __NR_getdents64 (fd, _entries, _size) = listed(fd);
             #[cfg(target_arch = "x86_64")]
-            getdents SYS_getdents (fd, _entries, _size) = listed(fd);
+            getdents __NR_getdents (fd, _entries, _size) = listed(fd);
 
-            chdir SYS_chdir (path) = directory_changed(path);
-            fchdir SYS_fchdir (fd) = directory_changed_to(fd);
-            chroot SYS_chroot (_path) = Meaning::ChangeRoot;
-            pivot_root SYS_pivot_root (_new, _old) = Meaning::ChangeRoot;
-            mount SYS_mount (_source, _target, _type, _flags, _data) = Meaning::ChangeRoot;
-            umount2 SYS_umount2 (_target, _flags) = Meaning::ChangeRoot;
-            move_mount SYS_move_mount (_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
-            open_tree SYS_open_tree (_dir, _path, _flags) = Meaning::ChangeRoot;
-            unshare SYS_unshare (flags) = namespaces_changed(flags);
-            setns SYS_setns (_fd, _type) = Meaning::ChangeRoot;
+            chdir __NR_chdir (path) = directory_changed(path);
+            fchdir __NR_fchdir (fd) = directory_changed_to(fd);
+            chroot __NR_chroot (_path) = Meaning::ChangeRoot;
+            pivot_root __NR_pivot_root (_new, _old) = Meaning::ChangeRoot;
+            mount __NR_mount (_source, _target, _type, _flags, _data) = Meaning::ChangeRoot;
+            umount2 __NR_umount2 (_target, _flags) = Meaning::ChangeRoot;
+            move_mount __NR_move_mount (_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
+            open_tree __NR_open_tree (_dir, _path, _flags) = Meaning::ChangeRoot;
+            unshare __NR_unshare (flags) = namespaces_changed(flags);
+            setns __NR_setns (_fd, _type) = Meaning::ChangeRoot;
 
-            renameat2 SYS_renameat2 (from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
-            renameat SYS_renameat (from_dir, from, to_dir, to) = renamed(from_dir, from, to_dir, to, 0);
+            renameat2 __NR_renameat2 (from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
+            renameat __NR_renameat (from_dir, from, to_dir, to) = renamed(from_dir, from, to_dir, to, 0);
             #[cfg(target_arch = "x86_64")]
-            rename SYS_rename (from, to) = renamed(CWD, from, CWD, to, 0);
-            linkat SYS_linkat (from_dir, from, to_dir, to, flags) = linked(from_dir, from, to_dir, to, flags);
+            rename __NR_rename (from, to) = renamed(CWD, from, CWD, to, 0);
+            linkat __NR_linkat (from_dir, from, to_dir, to, flags) = linked(from_dir, from, to_dir, to, flags);
             #[cfg(target_arch = "x86_64")]
-            link SYS_link (from, to) = linked(CWD, from, CWD, to, 0);
-            symlinkat SYS_symlinkat (_target, dir, path) = made(dir, path);
+            link __NR_link (from, to) = linked(CWD, from, CWD, to, 0);
+            symlinkat __NR_symlinkat (_target, dir, path) = made(dir, path);
             #[cfg(target_arch = "x86_64")]
-            symlink SYS_symlink (_target, path) = made(CWD, path);
-            mkdirat SYS_mkdirat (dir, path, _mode) = made(dir, path);
+            symlink __NR_symlink (_target, path) = made(CWD, path);
+            mkdirat __NR_mkdirat (dir, path, _mode) = made(dir, path);
             #[cfg(target_arch = "x86_64")]
-            mkdir SYS_mkdir (path, _mode) = made(CWD, path);
-            mknodat SYS_mknodat (dir, path, _mode, _device) = made(dir, path);
+            mkdir __NR_mkdir (path, _mode) = made(CWD, path);
+            mknodat __NR_mknodat (dir, path, _mode, _device) = made(dir, path);
             #[cfg(target_arch = "x86_64")]
-            mknod SYS_mknod (path, _mode, _device) = made(CWD, path);
-            unlinkat SYS_unlinkat (dir, path, flags) = removed(dir, path, flags);
+            mknod __NR_mknod (path, _mode, _device) = made(CWD, path);
+            unlinkat __NR_unlinkat (dir, path, flags) = removed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            unlink SYS_unlink (path) = removed(CWD, path, 0);
+            unlink __NR_unlink (path) = removed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            rmdir SYS_rmdir (path) = removed(CWD, path, 0x200);
+            rmdir __NR_rmdir (path) = removed(CWD, path, 0x200);
 
-            truncate SYS_truncate (path, _length) = truncated(path);
-            fchmodat SYS_fchmodat (dir, path, _mode) = metadata_changed(dir, path, 0);
-            fchmodat2 SYS_fchmodat2 (dir, path, _mode, flags) = metadata_changed(dir, path, flags);
+            truncate __NR_truncate (path, _length) = truncated(path);
+            fchmodat __NR_fchmodat (dir, path, _mode) = metadata_changed(dir, path, 0);
+            fchmodat2 __NR_fchmodat2 (dir, path, _mode, flags) = metadata_changed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            chmod SYS_chmod (path, _mode) = metadata_changed(CWD, path, 0);
-            fchmod SYS_fchmod (fd, _mode) = descriptor_metadata_changed(fd);
-            fchownat SYS_fchownat (dir, path, _user, _group, flags) = metadata_changed(dir, path, flags);
+            chmod __NR_chmod (path, _mode) = metadata_changed(CWD, path, 0);
+            fchmod __NR_fchmod (fd, _mode) = descriptor_metadata_changed(fd);
+            fchownat __NR_fchownat (dir, path, _user, _group, flags) = metadata_changed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            chown SYS_chown (path, _user, _group) = metadata_changed(CWD, path, 0);
+            chown __NR_chown (path, _user, _group) = metadata_changed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            lchown SYS_lchown (path, _user, _group) = metadata_changed(CWD, path, 0x100);
-            fchown SYS_fchown (fd, _user, _group) = descriptor_metadata_changed(fd);
-            utimensat SYS_utimensat (dir, path, _times, flags) = metadata_changed(dir, path, flags);
+            lchown __NR_lchown (path, _user, _group) = metadata_changed(CWD, path, 0x100);
+            fchown __NR_fchown (fd, _user, _group) = descriptor_metadata_changed(fd);
+            utimensat __NR_utimensat (dir, path, _times, flags) = metadata_changed(dir, path, flags);
             #[cfg(target_arch = "x86_64")]
-            utime SYS_utime (path, _times) = metadata_changed(CWD, path, 0);
+            utime __NR_utime (path, _times) = metadata_changed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            utimes SYS_utimes (path, _times) = metadata_changed(CWD, path, 0);
+            utimes __NR_utimes (path, _times) = metadata_changed(CWD, path, 0);
             #[cfg(target_arch = "x86_64")]
-            futimesat SYS_futimesat (dir, path, _times) = metadata_changed(dir, path, 0);
-            setxattr SYS_setxattr (path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0);
-            lsetxattr SYS_lsetxattr (path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0x100);
-            fsetxattr SYS_fsetxattr (fd, _name, _value, _size, _flags) = descriptor_metadata_changed(fd);
-            removexattr SYS_removexattr (path, _name) = metadata_changed(CWD, path, 0);
-            lremovexattr SYS_lremovexattr (path, _name) = metadata_changed(CWD, path, 0x100);
-            fremovexattr SYS_fremovexattr (fd, _name) = descriptor_metadata_changed(fd);
+            futimesat __NR_futimesat (dir, path, _times) = metadata_changed(dir, path, 0);
+            setxattr __NR_setxattr (path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0);
+            lsetxattr __NR_lsetxattr (path, _name, _value, _size, _flags) = metadata_changed(CWD, path, 0x100);
+            fsetxattr __NR_fsetxattr (fd, _name, _value, _size, _flags) = descriptor_metadata_changed(fd);
+            removexattr __NR_removexattr (path, _name) = metadata_changed(CWD, path, 0);
+            lremovexattr __NR_lremovexattr (path, _name) = metadata_changed(CWD, path, 0x100);
+            fremovexattr __NR_fremovexattr (fd, _name) = descriptor_metadata_changed(fd);
 
-            execve SYS_execve (path, argv, _environment) = executed(CWD, path, argv, 0);
-            execveat SYS_execveat (dir, path, argv, _environment, flags) = executed(dir, path, argv, flags);
-            exit_group SYS_exit_group (status) = Meaning::Exit(status as u8);
+            execve __NR_execve (path, argv, _environment) = executed(CWD, path, argv, 0);
+            execveat __NR_execveat (dir, path, argv, _environment, flags) = executed(dir, path, argv, flags);
+            exit_group __NR_exit_group (status) = Meaning::Exit(status as u8);
 
-            connect SYS_connect (_fd, address, length) = connected(address, length);
-            io_uring_setup SYS_io_uring_setup (_entries, _parameters) = Meaning::IoUring;
-            read SYS_read (fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
-            readv SYS_readv (fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);
+            connect __NR_connect (_fd, address, length) = Meaning::Connect { address, length };
+            bind __NR_bind (_fd, address, length) = Meaning::Bind { address, length };
+            io_uring_setup __NR_io_uring_setup (_entries, _parameters) = Meaning::IoUring;
+            read __NR_read (fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
+            readv __NR_readv (fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);
         }
     };
 }

@@ -106,6 +106,13 @@ pub enum Meaning {
         /// Its length in bytes.
         length: u64,
     },
+    /// A socket is bound to such an address: if it is a path, a socket is made there.
+    Bind {
+        /// Address of a `struct sockaddr`.
+        address: u64,
+        /// Its length in bytes.
+        length: u64,
+    },
     /// `io_uring_setup`.
     IoUring,
     /// A file is opened by handle.
@@ -287,11 +294,6 @@ pub(super) const fn executed(dir: u64, path: u64, argv: u64, flags: u64) -> Mean
 /// unshare, setns: only a new mount namespace changes what paths mean.
 pub(super) const fn namespaces_changed(flags: u64) -> Meaning {
     if flags & CLONE_NEWNS != 0 { Meaning::ChangeRoot } else { Meaning::Nothing }
-}
-
-/// connect(2).
-pub(super) const fn connected(address: u64, length: u64) -> Meaning {
-    Meaning::Connect { address, length }
 }
 
 /// name_to_handle_at(2), which follows a link only when told to.
