@@ -36,6 +36,8 @@ pub struct BadGlob {
 pub struct Declarations {
     inputs: Globs,
     outputs: Globs,
+    /// Files that what the run prints is written to.
+    terminal: Vec<Vec<u8>>,
 }
 
 impl Declarations {
@@ -56,19 +58,29 @@ impl Declarations {
         Ok(Self {
             inputs: compile(&task.policy.ignore_input)?,
             outputs: compile(&task.policy.ignore_output)?,
+            terminal: task
+                .terminal
+                .files
+                .iter()
+                .map(|file| files::bytes_of(file.as_os_str()).to_vec())
+                .collect(),
         })
     }
 
     /// Whether what is observed of the path with these bytes does not count.
     #[must_use]
     pub fn ignore_input(&self, path: &[u8]) -> bool {
-        self.inputs.cover(path)
+        self.is_terminal(path) || self.inputs.cover(path)
     }
 
     /// Whether what is left at the path with these bytes is no output.
     #[must_use]
     pub fn ignore_output(&self, path: &[u8]) -> bool {
-        self.outputs.cover(path)
+        self.is_terminal(path) || self.outputs.cover(path)
+    }
+
+    fn is_terminal(&self, path: &[u8]) -> bool {
+        self.terminal.iter().any(|file| file == path)
     }
 }
 

@@ -28,7 +28,9 @@ pub fn miss(reason: &MissReason) -> String {
         MissReason::Policy => {
             "options or settings in tracerun.toml are not those of the last stored run".to_owned()
         }
-        MissReason::Place => "the root or the name of the working directory is another".to_owned(),
+        MissReason::Place => {
+            "the root, the name of the working directory, or where the output leads to is another".to_owned()
+        }
         MissReason::Unknown => "no stored run saw just this".to_owned(),
         MissReason::Input { path, difference, kind, reader } => {
             let what = match (difference, kind) {

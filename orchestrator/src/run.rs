@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
-use platform::process::{StandardInput, output_streams_are_one, standard_input};
+use platform::process::{StandardInput, standard_input};
 use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -154,7 +154,7 @@ pub fn run(
     let barrier = files::clock_barrier(&scratch);
     // It has served; that it can't be removed harms nobody.
     let _ = std::fs::remove_file(&scratch);
-    let (tee, stdout, stderr) = Tee::start(output_streams_are_one(), passage)?;
+    let (tee, stdout, stderr) = Tee::start(task.terminal.one, passage)?;
     let streams = [Stdio::inherit(), stdout, stderr];
     let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), spawned)?;
     let output = tee.finish(capture.grace);

@@ -24,8 +24,19 @@ pub struct Task {
     pub umask: u32,
     /// What the command's standard input holds.
     pub stdin: StdinKey,
+    /// Where standard output and standard error of the command lead to in the end.
+    pub terminal: Terminal,
     /// The settings that change what a run means.
     pub policy: Policy,
+}
+
+/// Where the standard streams of a run lead to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// Both lead to the same place, so that they are kept as one and can only be replayed as one.
+    pub one: bool,
+    /// The regular files among them: they are not the command's to observe or to make.
+    pub files: Vec<PathBuf>,
 }
 
 /// Standard input, as far as it is known before the run.
@@ -174,7 +185,7 @@ impl Task {
         let mut place = Framed::new("tracerun place");
         place.number(crate::cache::FORMAT_VERSION.into());
         place.field(std::env::consts::OS.as_bytes()).field(std::env::consts::ARCH.as_bytes());
-        place.field(files::bytes_of(self.root.as_os_str()));
+        place.field(files::bytes_of(self.root.as_os_str())).number(u64::from(self.terminal.one));
         place.field(self.logical_cwd().map_or(b"", |name| files::bytes_of(name)));
         KeyParts {
             variables: self.tracked(),
@@ -297,6 +308,7 @@ mod tests {
             environment: environment.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
             umask: 0o22,
             stdin: StdinKey::Empty,
+            terminal: Terminal::default(),
             policy: Policy::default(),
         }
     }

@@ -44,6 +44,12 @@ pub fn output_streams_are_one() -> bool {
     os::process::output_streams_are_one()
 }
 
+/// The regular files that standard output and standard error of this process are, by their paths.
+#[must_use]
+pub fn output_files() -> Vec<std::path::PathBuf> {
+    os::process::output_files()
+}
+
 /// What is left to be read of a standard input that is a file, without reading it: the command will.
 ///
 /// # Errors

@@ -72,6 +72,10 @@ pub(crate) mod process {
         false
     }
 
+    pub(crate) fn output_files() -> Vec<std::path::PathBuf> {
+        Vec::new()
+    }
+
     pub(crate) fn standard_input_rest() -> std::io::Result<std::io::Empty> {
         Err(super::unsupported())
     }

@@ -205,6 +205,34 @@ fn a_reader_that_goes_away_ends_the_command_as_without_us() {
 }
 
 #[test]
+fn a_log_in_a_listed_folder_is_not_the_commands_output() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    let script = format!("{} -- sh -c 'ls; cat a' > log", tracerun_tests::tracerun().display());
+    for outcome in ["stored", "hit"] {
+        let output = sandbox.command("sh").args(["-c", &script]).output().expect("sh runs");
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(line.contains(outcome), "{line}");
+        assert!(sandbox.read("log").ends_with("log\n1\n"));
+    }
+}
+
+#[test]
+fn streams_that_were_one_are_not_replayed_as_two() {
+    let sandbox = Sandbox::new();
+    let run = |redirection: &str| {
+        let tracerun = tracerun_tests::tracerun();
+        let script = format!("{} -- sh -c 'echo out; echo err >&2' {redirection}", tracerun.display());
+        sandbox.command("sh").args(["-c", &script]).output().expect("sh runs")
+    };
+    let one = run("2>&1");
+    assert!(String::from_utf8_lossy(&one.stdout).starts_with("out\nerr\n"));
+    let two = run("");
+    assert_eq!(two.stdout, b"out\n");
+    assert!(String::from_utf8_lossy(&two.stderr).starts_with("err\n"));
+}
+
+#[test]
 fn python_and_node_are_cached() {
     let sandbox = Sandbox::new();
     sandbox.write("p/m.py", "x = 1\n");

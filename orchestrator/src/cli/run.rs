@@ -4,7 +4,10 @@ use std::io;
 use std::process;
 use std::time::Duration;
 
-use platform::process::{StandardInput, forward_signals_to, standard_input, standard_input_rest, umask};
+use platform::process::{
+    StandardInput, forward_signals_to, output_files, output_streams_are_one, standard_input,
+    standard_input_rest, umask,
+};
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -14,7 +17,7 @@ use tracerun::explain;
 use tracerun::fingerprint::Digest;
 use tracerun::run::{Mode, Report, run as run_task};
 use tracerun::stdio::to_own_streams;
-use tracerun::task::{Policy, StdinKey, Task};
+use tracerun::task::{Policy, StdinKey, Task, Terminal};
 
 use super::arguments::{RunArguments, TaskOptions};
 use super::{Failure, Place, duration, say, write_file};
@@ -35,6 +38,7 @@ pub(super) fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         root: place.root,
         umask: umask(),
         stdin: stdin_key(),
+        terminal: Terminal { one: output_streams_are_one(), files: output_files() },
         policy,
     };
     let mode = Mode { force: arguments.force, no_store: arguments.no_store };

@@ -8,7 +8,7 @@ use platform::process::{forward_signals_to, umask};
 use shm_protocol::record::Exit;
 use tracerun::report;
 use tracerun::run;
-use tracerun::task::{Policy, StdinKey, Task};
+use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::Trace;
 
 use super::arguments::{Format, TraceArguments};
@@ -25,6 +25,7 @@ pub(super) fn trace(arguments: TraceArguments) -> Result<Exit, Failure> {
         environment: std::env::vars_os().collect(),
         umask: umask(),
         stdin: StdinKey::Stream,
+        terminal: Terminal::default(),
         policy: Policy::default(),
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];

@@ -14,7 +14,7 @@ use tracerun::cache::{Lookup, MissReason, OutputChunk, RunId, Store, Stream};
 use tracerun::declarations::Declarations;
 use tracerun::fingerprint::Digest;
 use tracerun::footprint::{Footprint, RunFacts, Uncacheable, judge};
-use tracerun::task::{Policy, StdinKey, Task};
+use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::{Changes, PathAccess, PathId, Process, ProcessCapture, Trace};
 
 /// A root to run in, a folder outside it, and a store.
@@ -48,6 +48,7 @@ impl World {
             environment: vec![("HOME".into(), outside.clone().into()), ("MODE".into(), "debug".into())],
             umask: 0o22,
             stdin: StdinKey::Empty,
+            terminal: Terminal::default(),
             policy: Policy::default(),
         };
         Self { folder, root, outside, store, task }

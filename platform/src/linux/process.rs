@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -90,6 +91,15 @@ pub(crate) fn standard_input() -> StandardInput {
 pub(crate) fn output_streams_are_one() -> bool {
     let key = |stat: libc::stat| (stat.st_dev, stat.st_ino);
     matches!((stat_of(1), stat_of(2)), (Some(out), Some(err)) if key(out) == key(err))
+}
+
+pub(crate) fn output_files() -> Vec<PathBuf> {
+    let is_file = |fd| stat_of(fd).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
+    [1, 2]
+        .into_iter()
+        .filter(|&fd| is_file(fd))
+        .filter_map(|fd| std::fs::read_link(format!("/proc/self/fd/{fd}")).ok())
+        .collect()
 }
 
 /// Reads descriptor 0 from where it stands without moving it.
