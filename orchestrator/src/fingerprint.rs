@@ -344,6 +344,7 @@ mod tests {
             environment: Vec::new(),
             umask: 0,
             stdin: StdinKey::Empty,
+            terminal: crate::task::Terminal::default(),
             policy: Policy { ignore_input, ..Policy::default() },
         })
         .unwrap()
