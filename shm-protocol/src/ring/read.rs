@@ -92,10 +92,14 @@ impl<'m> Reader<'m> {
         let crowded = self.ring.is_crowded(free);
         let starved = free == 0 && self.ring.at(WRITER_WAITS_AT).load(Ordering::Relaxed) != 0;
         let mut drained = Drained::default();
-        for index in 0..MAX_CHUNKS {
-            let Some((chunk, taken)) = self.touched(index) else { continue };
+        for index in 0..self.ring.chunks {
+            let Some((chunk, taken)) = self.touched(index) else {
+                continue;
+            };
             let stop = self.read(index, chunk, &mut drained, owner_is_gone, deliver);
-            let Some(progress) = self.progress.get_mut(index) else { continue };
+            let Some(progress) = self.progress.get_mut(index) else {
+                continue;
+            };
             let used = progress.position > 0;
             let idle = progress.before == Some(progress.position);
             let seal = idle && crowded || (idle || used) && starved;
@@ -134,7 +138,7 @@ impl<'m> Reader<'m> {
     /// Delivers the rest when all writers are gone: a claim that is not committed now never will be.
     pub fn finish(mut self, deliver: &mut dyn FnMut(&Record<'_>)) -> Finished {
         let mut drained = Drained::default();
-        for index in 0..MAX_CHUNKS {
+        for index in 0..self.ring.chunks {
             if let Some((chunk, _)) = self.touched(index) {
                 self.read(index, chunk, &mut drained, &mut |_| true, deliver);
             }
@@ -150,7 +154,11 @@ impl<'m> Reader<'m> {
     fn touched(&self, index: usize) -> Option<(&'m [AtomicU64], bool)> {
         let reused = self.progress.get(index)?.generation != Generation::FIRST;
         let taken = !self.ring.is_free(index);
-        if reused || taken { Some((self.ring.chunk(index)?, taken)) } else { None }
+        if reused || taken {
+            Some((self.ring.chunk(index)?, taken))
+        } else {
+            None
+        }
     }
 
     /// Reads a chunk as far as it is committed.
