@@ -29,10 +29,7 @@ pub fn tracerun() -> PathBuf {
                 .current_dir(&checkout)
                 .status();
             assert!(status.expect("cargo runs").success(), "tracerun can't be built");
-            checkout
-                .join("target/release/tracerun")
-                .canonicalize()
-                .expect("it was built")
+            checkout.join("target/release/tracerun").canonicalize().expect("it was built")
         })
         .clone()
 }
@@ -51,10 +48,7 @@ pub fn required() -> bool {
 pub fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    assert!(
-        found || !required(),
-        "{program} is required and missing: run scripts/setup"
-    );
+    assert!(found || !required(), "{program} is required and missing: run scripts/setup");
     if !found {
         eprintln!("not tested: {program} is missing");
     }

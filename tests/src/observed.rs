@@ -70,14 +70,8 @@ fn access(object: &Value) -> Touched {
         Some(exact) => unbase64(exact),
         None => text("path").expect("an access has a path").as_bytes().to_vec(),
     };
-    assert!(
-        shm_protocol::path::is_normal(&path),
-        "not lexically normal: {object}"
-    );
-    Touched {
-        path,
-        kind: kind.expect("a kind of the contract"),
-    }
+    assert!(shm_protocol::path::is_normal(&path), "not lexically normal: {object}");
+    Touched { path, kind: kind.expect("a kind of the contract") }
 }
 
 /// Decodes base64 with padding, RFC 4648 section 4.
@@ -92,14 +86,9 @@ fn unbase64(text: &str) -> Vec<u8> {
     };
     let mut bytes = Vec::new();
     for group in text.as_bytes().chunks(4) {
-        let digits: Vec<u8> = group
-            .iter()
-            .filter(|digit| **digit != b'=')
-            .map(|digit| value(*digit))
-            .collect();
-        let word = digits
-            .iter()
-            .fold(0_u32, |word, digit| word << 6 | u32::from(*digit))
+        let digits: Vec<u8> =
+            group.iter().filter(|digit| **digit != b'=').map(|digit| value(*digit)).collect();
+        let word = digits.iter().fold(0_u32, |word, digit| word << 6 | u32::from(*digit))
             << (6 * (4 - digits.len()));
         bytes.extend_from_slice(&word.to_be_bytes()[1..digits.len()]);
     }
@@ -120,10 +109,7 @@ mod tests {
             r#"{"type":"summary","complete":false,"reasons":["why"],"processes":1,"accesses":1,"dropped":0}"#,
         );
         let observed = Observed::from_ndjson(trace);
-        let expected = Touched {
-            path: b"/a\xff".to_vec(),
-            kind: AccessKind::Read,
-        };
+        let expected = Touched { path: b"/a\xff".to_vec(), kind: AccessKind::Read };
         assert_eq!(observed.touched, BTreeSet::from([expected]));
         assert_eq!(observed.incomplete.as_deref(), Some(r#"["why"]"#));
     }

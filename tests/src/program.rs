@@ -91,16 +91,12 @@ impl Header {
                 "compiler" => header.compiler = Some(value.to_owned()),
                 "file" => {
                     let (path, content) = value.split_once(' ').unwrap_or((value, "content"));
-                    header
-                        .fixtures
-                        .push(Fixture::File(path.to_owned(), content.to_owned()));
+                    header.fixtures.push(Fixture::File(path.to_owned(), content.to_owned()));
                 }
                 "dir" => header.fixtures.push(Fixture::Directory(value.to_owned())),
                 "link" => {
                     let (path, target) = value.split_once(" -> ").expect("link: NAME -> TARGET");
-                    header
-                        .fixtures
-                        .push(Fixture::Link(path.to_owned(), target.to_owned()));
+                    header.fixtures.push(Fixture::Link(path.to_owned(), target.to_owned()));
                 }
                 "expects" => header.expects.push(Pattern::parse(value)),
                 "expects-not" => header.rejects.push(Pattern::parse(value)),
@@ -132,10 +128,7 @@ impl Pattern {
         let (kind, path) = text.split_once(' ').expect("KIND PATH");
         let known = AccessKind::ALL.into_iter().find(|known| known.name() == kind);
         assert!(known.is_some() || kind == "any", "unknown kind: {kind}");
-        Self {
-            kind: known,
-            path: path.trim().to_owned(),
-        }
+        Self { kind: known, path: path.trim().to_owned() }
     }
 
     fn matches(&self, touched: &Touched, directory: &Path) -> bool {
@@ -150,13 +143,7 @@ fn expand(text: &[u8], directory: &Path) -> Vec<u8> {
     let text = replace(text, b"{dir}", directory.as_os_str().as_bytes());
     if let Some(prefix) = text.strip_suffix(b"{long}") {
         let rest = 4095 - prefix.len();
-        let long = (1..=rest).map(|place| {
-            if place % 200 == 0 && place < rest {
-                b'/'
-            } else {
-                b'x'
-            }
-        });
+        let long = (1..=rest).map(|place| if place % 200 == 0 && place < rest { b'/' } else { b'x' });
         return prefix.iter().copied().chain(long).collect();
     }
     text
@@ -174,9 +161,9 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
         Some((b'*', rest)) => (0..=text.len()).any(|at| matches(rest, &text[at..])),
-        Some((first, rest)) => text
-            .split_first()
-            .is_some_and(|(byte, text)| byte == first && matches(rest, text)),
+        Some((first, rest)) => {
+            text.split_first().is_some_and(|(byte, text)| byte == first && matches(rest, text))
+        }
     }
 }
 
@@ -227,10 +214,7 @@ pub fn check(name: &str) {
         .arg(&source)
         .args(&header.build)
         .status();
-    assert!(
-        compiled.expect("the compiler runs").success(),
-        "{name} does not compile"
-    );
+    assert!(compiled.expect("the compiler runs").success(), "{name} does not compile");
 
     let native = Sandbox::new();
     let alone = prepared(&native, &header, &binary).output().expect("it runs");
@@ -289,11 +273,7 @@ fn judge(header: &Header, observed: &Observed, directory: &Path) -> Result<(), S
         }
     }
     for pattern in &header.rejects {
-        if observed
-            .touched
-            .iter()
-            .any(|touched| pattern.matches(touched, directory))
-        {
+        if observed.touched.iter().any(|touched| pattern.matches(touched, directory)) {
             wrong.push(format!("seen, and did not happen: {}", pattern.describe()));
         }
     }
@@ -305,20 +285,11 @@ fn judge(header: &Header, observed: &Observed, directory: &Path) -> Result<(), S
         .iter()
         .filter(|touched| Path::new(OsStr::from_bytes(&touched.path)).starts_with(directory));
     let inside: Vec<String> = inside.map(|touched| shorten(&touched.to_string())).collect();
-    Err(format!(
-        "\n{}\nseen in {{dir}} = {}:\n{}",
-        wrong.join("\n"),
-        directory.display(),
-        inside.join("\n")
-    ))
+    Err(format!("\n{}\nseen in {{dir}} = {}:\n{}", wrong.join("\n"), directory.display(), inside.join("\n")))
 }
 
 fn shorten(line: &str) -> String {
-    if line.len() < 300 {
-        line.to_owned()
-    } else {
-        format!("{}… ({} bytes)", &line[..120], line.len())
-    }
+    if line.len() < 300 { line.to_owned() } else { format!("{}… ({} bytes)", &line[..120], line.len()) }
 }
 
 impl Pattern {
@@ -337,14 +308,8 @@ mod tests {
             "//! Opens a file.\n// build: -static -pthread\n// link: l -> a\n// expects: read {dir}/a\\n*\n// expects-not: any {dir}/b\nint main;\n// expects: read c\n",
         );
         assert_eq!(header.build, ["-static", "-pthread"]);
-        assert_eq!(
-            (header.expects.len(), header.rejects.len(), header.fixtures.len()),
-            (1, 1, 1)
-        );
-        let touched = |path: &[u8], kind| Touched {
-            path: path.to_vec(),
-            kind,
-        };
+        assert_eq!((header.expects.len(), header.rejects.len(), header.fixtures.len()), (1, 1, 1));
+        let touched = |path: &[u8], kind| Touched { path: path.to_vec(), kind };
         let directory = Path::new("/p");
         assert!(header.expects[0].matches(&touched(b"/p/a\nz", AccessKind::Read), directory));
         assert!(!header.expects[0].matches(&touched(b"/p/a\nz", AccessKind::Stat), directory));

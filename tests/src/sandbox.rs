@@ -39,17 +39,11 @@ impl Sandbox {
     /// There is no place for temporary folders.
     #[must_use]
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("tracerun-test-")
-            .tempdir()
-            .expect("a temporary folder");
+        let folder = tempfile::Builder::new().prefix("tracerun-test-").tempdir().expect("a temporary folder");
         for name in ["project/.git", "home"] {
             fs::create_dir_all(folder.path().join(name)).expect("made");
         }
-        Self {
-            folder,
-            variables: Vec::new(),
-        }
+        Self { folder, variables: Vec::new() }
     }
 
     /// The folder that the project, the home and the cache lie in.
@@ -96,9 +90,7 @@ impl Sandbox {
         for name in ["PATH", "LANG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
-        command
-            .env("HOME", self.top().join("home"))
-            .env("TRACERUN_CACHE_DIR", self.top().join("cache"));
+        command.env("HOME", self.top().join("home")).env("TRACERUN_CACHE_DIR", self.top().join("cache"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -109,13 +101,7 @@ impl Sandbox {
     /// It can't be run.
     #[must_use]
     pub fn tracerun<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Ran {
-        ran(
-            self.command(crate::tracerun())
-                .args(arguments)
-                .output()
-                .expect("tracerun runs"),
-            Value::Null,
-        )
+        ran(self.command(crate::tracerun()).args(arguments).output().expect("tracerun runs"), Value::Null)
     }
 
     /// Runs a command under tracerun with cache.
@@ -137,12 +123,7 @@ impl Sandbox {
         // That there is none is as good.
         let _ = fs::remove_file(&summary);
         let mut command = self.command(crate::tracerun());
-        command
-            .arg("--summary")
-            .arg(&summary)
-            .args(options)
-            .arg("--")
-            .args(argv);
+        command.arg("--summary").arg(&summary).args(options).arg("--").args(argv);
         let output = command.output().expect("tracerun runs");
         let summary =
             fs::read(summary).map_or(Value::Null, |text| serde_json::from_slice(&text).expect("JSON"));
@@ -155,10 +136,7 @@ fn ran(output: Output, summary: Value) -> Ran {
     Ran {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        status: output
-            .status
-            .code()
-            .unwrap_or_else(|| -output.status.signal().unwrap_or_default()),
+        status: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or_default()),
         summary,
     }
 }
@@ -170,9 +148,7 @@ impl Ran {
     /// There is no summary.
     #[must_use]
     pub fn outcome(&self) -> &str {
-        self.summary["outcome"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no summary: {self:?}"))
+        self.summary["outcome"].as_str().unwrap_or_else(|| panic!("no summary: {self:?}"))
     }
 
     /// Asserts that the run was a miss that was stored.

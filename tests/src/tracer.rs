@@ -40,13 +40,8 @@ impl Tracer {
 
 fn tracerun(command: &Command, log: &Path) -> (Output, Observed) {
     let mut traced = Command::new(crate::tracerun());
-    traced
-        .args(["trace", "--quiet", "--format", "ndjson", "-o"])
-        .arg(log);
-    traced
-        .arg("--")
-        .arg(command.get_program())
-        .args(command.get_args());
+    traced.args(["trace", "--quiet", "--format", "ndjson", "-o"]).arg(log);
+    traced.arg("--").arg(command.get_program()).args(command.get_args());
     like(command, &mut traced);
     let output = traced.output().expect("tracerun runs");
     let trace = std::fs::read_to_string(log).unwrap_or_else(|error| panic!("no trace: {error}: {output:?}"));

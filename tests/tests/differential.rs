@@ -35,18 +35,12 @@ fn compare(argv: &[&str], prepare: impl Fn(&Sandbox)) {
         command.args(&argv[1..]);
         let (output, observed) = tracer.trace(&command, &sandbox.top().join("trace"));
         assert!(output.status.success(), "{argv:?} under {tracer:?}: {output:?}");
-        (
-            output.stdout,
-            named_alike(&observed, &temporary, &sandbox.top().join("cache")),
-        )
+        (output.stdout, named_alike(&observed, &temporary, &sandbox.top().join("cache")))
     };
     let (_, first) = trace(Tracer::Strace);
     let (stdout, second) = trace(Tracer::Strace);
     let (stdout_traced, seen) = trace(Tracer::Tracerun);
-    assert_eq!(
-        String::from_utf8_lossy(&stdout),
-        String::from_utf8_lossy(&stdout_traced)
-    );
+    assert_eq!(String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stdout_traced));
     assert_eq!(seen.incomplete, None, "the trace of {argv:?} is complete");
 
     let always: BTreeSet<_> = first.touched.intersection(&second.touched).cloned().collect();
@@ -55,10 +49,7 @@ fn compare(argv: &[&str], prepare: impl Fn(&Sandbox)) {
         .flatten()
         .cloned()
         .collect();
-    let unseen: Vec<_> = always
-        .difference(&seen.touched)
-        .map(ToString::to_string)
-        .collect();
+    let unseen: Vec<_> = always.difference(&seen.touched).map(ToString::to_string).collect();
     let invented: Vec<_> = seen.touched.difference(&ever).map(ToString::to_string).collect();
     assert!(
         unseen.is_empty() && invented.is_empty(),
@@ -78,11 +69,7 @@ fn named_alike(observed: &Observed, temporary: &Path, own: &Path) -> Observed {
             .map(|touched| Touched {
                 path: without_random(&touched.path, temporary),
                 // Whether a device can be opened, a look at it does not tell tracerun.
-                kind: if touched.path.starts_with(b"/dev/") {
-                    AccessKind::Stat
-                } else {
-                    touched.kind
-                },
+                kind: if touched.path.starts_with(b"/dev/") { AccessKind::Stat } else { touched.kind },
             })
             .collect()
     };
@@ -97,9 +84,7 @@ fn counts(touched: &Touched, own: &Path) -> bool {
     let path = Path::new(OsStr::from_bytes(&touched.path));
     // What the kernel opens by itself to execute a program, strace does not show.
     let is_program_interpreter = matches!(touched.kind, AccessKind::Exec | AccessKind::Read)
-        && path
-            .file_name()
-            .is_some_and(|name| name.as_bytes().starts_with(b"ld-"));
+        && path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-"));
     // Names in /proc hold process ids; what lies in our cache is the library inside traced processes.
     !is_program_interpreter && !path.starts_with("/proc") && !path.starts_with(own)
 }
@@ -110,10 +95,7 @@ fn without_random(path: &[u8], temporary: &Path) -> Vec<u8> {
         return path.to_vec();
     };
     let name = name.as_os_str().as_bytes();
-    let kept = name
-        .iter()
-        .position(|byte| matches!(byte, b'.' | b'/'))
-        .unwrap_or(name.len());
+    let kept = name.iter().position(|byte| matches!(byte, b'.' | b'/')).unwrap_or(name.len());
     if name.is_empty() {
         return path.to_vec();
     }
@@ -122,10 +104,7 @@ fn without_random(path: &[u8], temporary: &Path) -> Vec<u8> {
 
 fn c_project(sandbox: &Sandbox) {
     sandbox.write("part.h", "int part(int);\n");
-    sandbox.write(
-        "part.c",
-        "#include \"part.h\"\nint part(int n) { return n + 1; }\n",
-    );
+    sandbox.write("part.c", "#include \"part.h\"\nint part(int n) { return n + 1; }\n");
     sandbox.write("other.c", "#include <string.h>\n#include \"part.h\"\nint other(const char *s) { return part((int)strlen(s)); }\n");
     sandbox.write("main.c", "#include <stdio.h>\nint other(const char *);\nint main(void) { return printf(\"%d\\n\", other(\"x\")) < 0; }\n");
     let makefile = "CFLAGS = -O1\nprogram: main.o part.o other.o\n\tcc -o $@ $^\npart.o other.o: part.h\nclean:\n\trm -f *.o\n";
@@ -143,21 +122,15 @@ fn tree(sandbox: &Sandbox) {
 #[test]
 fn cc_compiles_one_file() {
     compare(&["/usr/bin/cc", "-c", "hello.c"], |sandbox| {
-        sandbox.write(
-            "hello.c",
-            "#include <stdio.h>\nint main(void) { puts(\"hello\"); }\n",
-        );
+        sandbox.write("hello.c", "#include <stdio.h>\nint main(void) { puts(\"hello\"); }\n");
     });
 }
 
 #[test]
 fn cc_fails_on_a_missing_header_quietly() {
-    compare(
-        &["/bin/sh", "-c", "cc -c hello.c 2>/dev/null || true"],
-        |sandbox| {
-            sandbox.write("hello.c", "#include <not-there.h>\n");
-        },
-    );
+    compare(&["/bin/sh", "-c", "cc -c hello.c 2>/dev/null || true"], |sandbox| {
+        sandbox.write("hello.c", "#include <not-there.h>\n");
+    });
 }
 
 #[test]
@@ -169,10 +142,7 @@ fn make_builds_a_project() {
 fn make_with_two_jobs_finds_half_of_it_done() {
     compare(&["/usr/bin/make", "-j2"], |sandbox| {
         c_project(sandbox);
-        let done = Command::new("cc")
-            .args(["-c", "part.c"])
-            .current_dir(sandbox.path(""))
-            .status();
+        let done = Command::new("cc").args(["-c", "part.c"]).current_dir(sandbox.path("")).status();
         assert!(done.expect("cc runs").success());
     });
 }
@@ -213,25 +183,14 @@ fn ls_lists_a_tree() {
 #[test]
 fn find_and_grep_read_a_tree() {
     compare(
-        &[
-            "/bin/sh",
-            "-c",
-            "find tree -type f -newer tree/a -o -name c; grep -r tree tree > found",
-        ],
+        &["/bin/sh", "-c", "find tree -type f -newer tree/a -o -name c; grep -r tree tree > found"],
         tree,
     );
 }
 
 #[test]
 fn tar_packs_and_unpacks() {
-    compare(
-        &[
-            "/bin/sh",
-            "-c",
-            "tar -cf t.tar tree && mkdir out && tar -xf t.tar -C out",
-        ],
-        tree,
-    );
+    compare(&["/bin/sh", "-c", "tar -cf t.tar tree && mkdir out && tar -xf t.tar -C out"], tree);
 }
 
 #[test]
@@ -283,13 +242,8 @@ fn a_static_program() {
     let folder = tempfile::tempdir().expect("a folder");
     let binary = folder.path().join("static_program");
     let source = program::folder().join("static_program.c");
-    let compiled = Command::new("cc")
-        .arg("-static")
-        .arg("-D_GNU_SOURCE")
-        .arg("-o")
-        .arg(&binary)
-        .arg(source)
-        .status();
+    let compiled =
+        Command::new("cc").arg("-static").arg("-D_GNU_SOURCE").arg("-o").arg(&binary).arg(source).status();
     assert!(compiled.expect("cc runs").success());
     compare(&[binary.to_str().expect("UTF-8")], |sandbox| {
         sandbox.write("a.txt", "");

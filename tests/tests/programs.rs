@@ -33,8 +33,7 @@ fn every_program_is_tested() {
     let files = std::fs::read_dir(program::folder()).expect("the folder of the programs");
     let files = files.map(|entry| entry.expect("an entry").path());
     let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "c"));
-    let names: BTreeSet<String> = sources
-        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
-        .collect();
+    let names: BTreeSet<String> =
+        sources.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect();
     assert_eq!(names, ALL.iter().map(ToString::to_string).collect());
 }

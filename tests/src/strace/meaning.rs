@@ -112,8 +112,7 @@ impl Observer {
             }
         }
         if let Ended::Done(value, Some(path)) = &call.ended {
-            self.descriptors
-                .insert((call.thread, value.to_string()), path.clone());
+            self.descriptors.insert((call.thread, value.to_string()), path.clone());
         }
     }
 
@@ -136,15 +135,10 @@ impl Observer {
             place = self.directories.len() - 1;
         }
         self.place_of.insert(child, place);
-        let inherited: Vec<_> = self
-            .descriptors
-            .iter()
-            .filter(|((thread, _), _)| *thread == call.thread)
-            .collect();
-        let inherited: Vec<_> = inherited
-            .into_iter()
-            .map(|((_, fd), path)| ((child, fd.clone()), path.clone()))
-            .collect();
+        let inherited: Vec<_> =
+            self.descriptors.iter().filter(|((thread, _), _)| *thread == call.thread).collect();
+        let inherited: Vec<_> =
+            inherited.into_iter().map(|((_, fd), path)| ((child, fd.clone()), path.clone())).collect();
         self.descriptors.extend(inherited);
     }
 
@@ -199,9 +193,7 @@ impl Observer {
         };
         let (fd, rest) = rest.split_at(rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len()));
         let fd = String::from_utf8_lossy(fd).into_owned();
-        self.descriptors
-            .get(&(thread, fd))
-            .map_or(name.to_vec(), |path| [path, rest].concat())
+        self.descriptors.get(&(thread, fd)).map_or(name.to_vec(), |path| [path, rest].concat())
     }
 
     fn touched(&mut self, call: &Call, at: At, kind: AccessKind) {
@@ -214,11 +206,7 @@ impl Observer {
 
     fn add(&mut self, path: &[u8], kind: AccessKind) {
         // A directory that is opened is not read: enumerating it is.
-        let kind = if kind == Read && is_directory(path) {
-            Stat
-        } else {
-            kind
-        };
+        let kind = if kind == Read && is_directory(path) { Stat } else { kind };
         let lexical = normal(path);
         if find(path, b"/..").is_some() && path != lexical {
             // Through a symbolic link the path may lead elsewhere than it says.
@@ -238,9 +226,7 @@ impl Observer {
 
     fn opened(&mut self, call: &Call, at: At, flags: &str) {
         let has = |flag: &str| {
-            flags
-                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .any(|word| word == flag)
+            flags.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == flag)
         };
         if has("O_PATH") || has("O_TMPFILE") {
             return self.touched(call, at, Stat);
@@ -290,10 +276,7 @@ impl Observer {
             // What was there appears elsewhere, so it has been read in effect.
             if let Some(path) = self.path(call, from) {
                 for kind in [Read, Stat] {
-                    self.observed.perhaps.insert(Touched {
-                        path: normal(&path),
-                        kind,
-                    });
+                    self.observed.perhaps.insert(Touched { path: normal(&path), kind });
                 }
             }
             self.touched(call, to, Write);
@@ -345,11 +328,7 @@ impl Observer {
             let Some(line) = head.strip_prefix(b"#!").filter(|_| kind == Exec) else {
                 break;
             };
-            let line = line
-                .split(|byte| *byte == b'\n')
-                .next()
-                .unwrap_or_default()
-                .trim_ascii();
+            let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
             let name = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
             file = if name.starts_with(b"/") {
                 name.to_vec()
@@ -421,12 +400,7 @@ mod tests {
                    1 access(\"b\", F_OK) = 0\n";
         assert_eq!(
             seen(log),
-            [
-                "stat    /nowhere/q",
-                "stat    /nowhere/q/b",
-                "stat    /nowhere/q/r",
-                "stat    /nowhere/q/r/a"
-            ]
+            ["stat    /nowhere/q", "stat    /nowhere/q/b", "stat    /nowhere/q/r", "stat    /nowhere/q/r/a"]
         );
     }
 

@@ -136,25 +136,15 @@ fn argument(text: &[u8]) -> Argument {
 
 /// A descriptor as `-y` shows it: `3</a>`, `AT_FDCWD</a>`, `3</a>(deleted)`, `3<pipe:[1]>`.
 fn decorated(text: &[u8]) -> Option<(String, Option<Vec<u8>>)> {
-    let open = text
-        .iter()
-        .position(|byte| *byte == b'<')
-        .filter(|open| is_decoration(&text[..*open]))?;
+    let open = text.iter().position(|byte| *byte == b'<').filter(|open| is_decoration(&text[..*open]))?;
     let close = open + quoted(&text[open..], b'>');
     let path = unescape(text.get(open + 1..close)?);
     let is_there = path.starts_with(b"/") && !text[close..].starts_with(b">(deleted)");
-    Some((
-        String::from_utf8_lossy(&text[..open]).into_owned(),
-        is_there.then_some(path),
-    ))
+    Some((String::from_utf8_lossy(&text[..open]).into_owned(), is_there.then_some(path)))
 }
 
 fn ended(text: &[u8]) -> Ended {
-    let text = text
-        .trim_ascii()
-        .strip_prefix(b"=")
-        .expect("a result")
-        .trim_ascii();
+    let text = text.trim_ascii().strip_prefix(b"=").expect("a result").trim_ascii();
     if let Some(error) = text.strip_prefix(b"-1 ") {
         let name = error.split(|byte| *byte == b' ').next().unwrap_or_default();
         return Ended::Failed(String::from_utf8_lossy(name).into_owned());
@@ -176,18 +166,10 @@ fn unescape(text: &[u8]) -> Vec<u8> {
             at += 1;
             continue;
         }
-        let digits = text[at + 1..]
-            .iter()
-            .take(3)
-            .take_while(|byte| matches!(byte, b'0'..=b'7'))
-            .count();
+        let digits = text[at + 1..].iter().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
         if digits > 0 {
             let octal = &text[at + 1..][..digits];
-            bytes.push(
-                octal
-                    .iter()
-                    .fold(0, |value: u8, digit| value.wrapping_mul(8) + (digit - b'0')),
-            );
+            bytes.push(octal.iter().fold(0, |value: u8, digit| value.wrapping_mul(8) + (digit - b'0')));
             at += 1 + digits;
             continue;
         }
@@ -227,10 +209,7 @@ mod tests {
         let call = one(
             r#"7 openat(AT_FDCWD</p>, "a\n\377\"<b>, (", O_RDWR|O_CREAT, 0644) = 3</p/a\n\377\"\74b\76>"#,
         );
-        assert_eq!(
-            call.arguments[0],
-            Argument::Descriptor("AT_FDCWD".into(), Some(b"/p".to_vec()))
-        );
+        assert_eq!(call.arguments[0], Argument::Descriptor("AT_FDCWD".into(), Some(b"/p".to_vec())));
         assert_eq!(call.arguments[1], Argument::Text(b"a\n\xff\"<b>, (".to_vec()));
         assert_eq!(call.arguments[2], Argument::Other("O_RDWR|O_CREAT".into()));
         assert_eq!(call.arguments.len(), 4);
@@ -258,9 +237,6 @@ mod tests {
         );
         assert_eq!(one("9 exit_group(0) = ?").ended, Ended::Never);
         assert_eq!(one("9 open(\"a\", O_RDONLY <unfinished ...>").ended, Ended::Never);
-        assert_eq!(
-            one("9 open(\"a\", O_RDONLY) = 5</a>(deleted)").ended,
-            Ended::Done(5, None)
-        );
+        assert_eq!(one("9 open(\"a\", O_RDONLY) = 5</a>(deleted)").ended, Ended::Done(5, None));
     }
 }
