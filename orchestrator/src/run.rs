@@ -157,8 +157,10 @@ pub fn run(
     let (tee, stdout, stderr) = Tee::start(task.terminal.one, passage)?;
     let streams = [Stdio::inherit(), stdout, stderr];
     let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), spawned)?;
-    let output = tee.finish(capture.grace);
     let Traced { trace, exit } = traced;
+    // Survivors have had their time of grace.
+    let grace = if trace.survivors.is_empty() { capture.grace } else { Duration::ZERO };
+    let output = tee.finish(grace);
 
     let facts = |started| RunFacts { trace: &trace, started, exit };
     let judged = match (barrier, output) {

@@ -1,13 +1,13 @@
 //! The command's standard output and error: passed through as they come, and kept in order for replay.
 
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::process::Stdio;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cache::{OutputChunk, Stream};
+use crate::cache::{OutputChunk, Stream, unique};
 use crate::footprint::TerminalLoss;
 
 /// Bytes of output that are kept: a run that prints more is not cached.
@@ -41,8 +41,15 @@ pub fn to_own_streams() -> Passage {
 /// The pipes of one command and the threads that empty them.
 pub struct Tee {
     kept: Arc<Mutex<Kept>>,
-    done: Receiver<()>,
-    open: usize,
+    mark: Arc<OnceLock<Vec<u8>>>,
+    pipes: Vec<Pipe>,
+}
+
+/// One pipe, seen from its writing end.
+struct Pipe {
+    writer: PipeWriter,
+    /// Told when the mark has come out of the pipe; disconnected when everything has.
+    emptied: Receiver<()>,
 }
 
 #[derive(Default)]
@@ -59,40 +66,52 @@ impl Tee {
     /// # Errors
     /// No pipe or thread can be had.
     pub fn start(as_one: bool, passage: &Passage) -> io::Result<(Self, Stdio, Stdio)> {
-        let kept = Arc::new(Mutex::new(Kept::default()));
-        let (sender, done) = channel();
-        let (out_reader, out_writer) = io::pipe()?;
-        let mut readers = vec![(Stream::Stdout, out_reader)];
-        let err_writer = if as_one {
-            out_writer.try_clone()?
-        } else {
-            let (err_reader, err_writer) = io::pipe()?;
-            readers.push((Stream::Stderr, err_reader));
-            err_writer
-        };
-        let open = readers.len();
-        for (stream, reader) in readers {
-            let (kept, sender, passage) = (Arc::clone(&kept), sender.clone(), Arc::clone(passage));
-            thread::Builder::new()
-                .name("output".into())
-                .spawn(move || empty(reader, stream, &passage, &kept, &sender))?;
-        }
-        Ok((Self { kept, done, open }, out_writer.into(), err_writer.into()))
+        let mut tee = Self { kept: Arc::default(), mark: Arc::default(), pipes: Vec::new() };
+        let out = tee.pipe(Stream::Stdout, passage)?;
+        let err = if as_one { out.try_clone()? } else { tee.pipe(Stream::Stderr, passage)? };
+        Ok((tee, out.into(), err.into()))
     }
 
-    /// What the command printed, once every writer has closed its end, or `grace` is over.
+    fn pipe(&mut self, stream: Stream, passage: &Passage) -> io::Result<PipeWriter> {
+        let (reader, writer) = io::pipe()?;
+        let (tell, emptied) = channel();
+        let mut drain = Drain {
+            stream,
+            passage: Arc::clone(passage),
+            kept: Arc::clone(&self.kept),
+            mark: Arc::clone(&self.mark),
+            held: Vec::new(),
+            emptied: Some(tell),
+        };
+        thread::Builder::new().name("output".into()).spawn(move || drain.empty(reader))?;
+        self.pipes.push(Pipe { writer: writer.try_clone()?, emptied });
+        Ok(writer)
+    }
+
+    /// What the command, which has ended, printed. All of it has been passed on then, however slowly it is taken;
+    /// other processes that have the pipes open are waited for up to `grace`.
     #[must_use]
     pub fn finish(self, grace: Duration) -> Output {
-        let deadline = Instant::now() + grace;
-        let mut still_open = false;
-        for _ in 0..self.open {
-            let left = deadline.saturating_duration_since(Instant::now());
-            still_open |= self.done.recv_timeout(left).is_err();
+        // A pipe that someone holds open never ends. What the command wrote comes out before a mark that is
+        // written after it.
+        let mark = self.mark.get_or_init(|| format!("\0tracerun {}\0", unique()).into_bytes());
+        let mut ends = Vec::new();
+        for Pipe { mut writer, emptied } in self.pipes {
+            // Refused only where the reader has gone, which disconnects the channel.
+            let _ = writer.write_all(mark);
+            ends.push(emptied);
         }
+        let marked: Vec<_> = ends.into_iter().filter(|emptied| emptied.recv().is_ok()).collect();
+        let deadline = Instant::now() + grace.max(AT_LEAST);
+        let ended = |emptied: &Receiver<()>| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            matches!(emptied.recv_timeout(left), Err(RecvTimeoutError::Disconnected))
+        };
+        let all_ended = marked.iter().all(ended);
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         if kept.cut {
             Output::Lost(TerminalLoss::Cut)
-        } else if still_open {
+        } else if !all_ended {
             Output::Lost(TerminalLoss::StillOpen)
         } else if kept.length > AT_MOST {
             Output::Lost(TerminalLoss::TooLong)
@@ -102,31 +121,75 @@ impl Tee {
     }
 }
 
-/// Passes on and keeps what comes out of `reader` until it ends. If nobody takes it any more the pipe is closed,
-/// so that the command gets to know it by SIGPIPE as it would without us.
-fn empty(mut reader: PipeReader, stream: Stream, passage: &Passage, kept: &Mutex<Kept>, done: &Sender<()>) {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let bytes = match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => &buffer[..count],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => {
-                kept.lock().unwrap_or_else(PoisonError::into_inner).cut = true;
-                break;
+/// How long a pipe that nobody holds may take to say so.
+const AT_LEAST: Duration = Duration::from_millis(100);
+
+/// What empties one pipe.
+struct Drain {
+    stream: Stream,
+    passage: Passage,
+    kept: Arc<Mutex<Kept>>,
+    mark: Arc<OnceLock<Vec<u8>>>,
+    /// What came out of the pipe and may be the beginning of the mark.
+    held: Vec<u8>,
+    /// To tell that the mark was found; `None` once it was.
+    emptied: Option<Sender<()>>,
+}
+
+impl Drain {
+    /// Passes on and keeps what comes out of `reader` until it ends. If nobody takes it any more the pipe is
+    /// closed, so that the command gets to know it by SIGPIPE as it would without us.
+    fn empty(&mut self, mut reader: PipeReader) {
+        // Held to the end: that it is dropped says that nothing is left.
+        let _end = self.emptied.clone();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let passed = match reader.read(&mut buffer) {
+                Ok(0) => {
+                    let rest = std::mem::take(&mut self.held);
+                    let _ = self.pass(&rest);
+                    return;
+                }
+                Ok(count) => self.take(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+                Err(error) => Err(error),
+            };
+            if passed.is_err() {
+                self.kept().cut = true;
+                return;
             }
-        };
-        let passed = passage(stream, bytes);
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.is_err() {
-            kept.cut = true;
-            break;
         }
-        kept.add(stream, bytes);
     }
-    drop(reader);
-    // Nobody listens any more if the time of grace is over.
-    let _ = done.send(());
+
+    /// Passes on what came out of the pipe, but for the mark.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(mark) = self.mark.get().filter(|_| self.emptied.is_some()) else {
+            return self.pass(bytes);
+        };
+        let mut bytes = [std::mem::take(&mut self.held).as_slice(), bytes].concat();
+        if let Some(start) = bytes.windows(mark.len()).position(|window| window == mark) {
+            bytes.drain(start..start + mark.len());
+            self.pass(&bytes)?;
+            // Nobody listens any more if the time of grace is over.
+            let _ = self.emptied.take().map(|emptied| emptied.send(()));
+            return Ok(());
+        }
+        let begun = (1..mark.len()).rev().find(|&length| bytes.ends_with(&mark[..length])).unwrap_or(0);
+        self.held = bytes.split_off(bytes.len() - begun);
+        self.pass(&bytes)
+    }
+
+    fn pass(&self, bytes: &[u8]) -> io::Result<()> {
+        if !bytes.is_empty() {
+            (self.passage)(self.stream, bytes)?;
+            self.kept().add(self.stream, bytes);
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Kept {
@@ -192,6 +255,48 @@ mod tests {
         let passage: Passage = Arc::new(|_, _: &[u8]| Err(io::ErrorKind::BrokenPipe.into()));
         let (output, status) = run("exec yes", false, &passage);
         assert_eq!((output, status), (Output::Lost(TerminalLoss::Cut), None));
+    }
+
+    #[test]
+    fn what_the_command_printed_is_passed_on_however_slowly_it_is_taken() {
+        let (quick, seen) = recording();
+        let slow: Passage = Arc::new(move |stream, bytes: &[u8]| {
+            thread::sleep(Duration::from_millis(150));
+            quick(stream, bytes)
+        });
+        let (tee, out, err) = Tee::start(false, &slow).expect("pipes");
+        let mut command = Command::new("sh");
+        // A process is left behind with the pipe open, and more is printed than can be passed on in the grace.
+        command.args(["-c", "sleep 1 & seq 1 20000"]).stdout(out).stderr(err).status().expect("sh runs");
+        drop(command);
+        assert_eq!(tee.finish(Duration::from_millis(1)), Output::Lost(TerminalLoss::StillOpen));
+        let passed: Vec<u8> =
+            seen.lock().expect("not poisoned").iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+        let lines: Vec<_> = std::str::from_utf8(&passed).expect("text").lines().collect();
+        assert_eq!((lines.len(), lines.last()), (20000, Some(&"20000")));
+    }
+
+    #[test]
+    fn the_mark_is_found_however_it_is_cut_and_what_only_begins_like_it_is_passed_on() {
+        for cut in 0..=4 {
+            let (passage, seen) = recording();
+            let (tell, emptied) = channel();
+            let mut drain = Drain {
+                stream: Stream::Stdout,
+                passage,
+                kept: Arc::default(),
+                mark: Arc::new(OnceLock::from(b"MARK".to_vec())),
+                held: Vec::new(),
+                emptied: Some(tell),
+            };
+            let (first, second) = b"aMAMARKb".split_at(3 + cut);
+            drain.take(first).expect("taken");
+            drain.take(second).expect("taken");
+            assert_eq!(emptied.recv(), Ok(()));
+            let passed: Vec<u8> =
+                seen.lock().expect("not poisoned").iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+            assert_eq!(passed, b"aMAb", "cut {cut}");
+        }
     }
 
     #[test]
