@@ -8,7 +8,7 @@
 // expects: list {dir}/b
 // expects: list {dir}/c
 // expects: list {dir}/d
-// expects-not: read {dir}/a
+// expects-not: read {dir}/c
 // expects-not: list {dir}/never
 // expects: missing {dir}/nothing
 #include "nasty.h"

@@ -16,6 +16,7 @@
 // expects-not: read {dir}/truncated
 // expects: stat {dir}/d
 // expects-not: list {dir}/d
+// expects-not: read {dir}/d
 // expects: missing {dir}/nothing
 // expects: missing {dir}/a.txt/below
 // expects: stat {dir}/l

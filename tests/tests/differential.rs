@@ -13,9 +13,14 @@ use tracerun_tests::sandbox::Sandbox;
 use tracerun_tests::tracer::Tracer;
 use tracerun_tests::{have, program};
 
-/// Runs `argv`, whose program is named by its full path, in a project that `prepare` fills: twice under strace, to
-/// learn in what two runs differ anyhow, then under tracerun.
+/// [`compare_but`] without any exception.
 fn compare(argv: &[&str], prepare: impl Fn(&Sandbox)) {
+    compare_but(&[], argv, prepare);
+}
+
+/// Runs `argv`, whose program is named by its full path, in a project that `prepare` fills: twice under strace, to
+/// learn in what two runs differ anyhow, then under tracerun. Paths in `racy` need not agree.
+fn compare_but(racy: &[&str], argv: &[&str], prepare: impl Fn(&Sandbox)) {
     if !have("strace") || !have(argv[0]) {
         return;
     }
@@ -49,8 +54,9 @@ fn compare(argv: &[&str], prepare: impl Fn(&Sandbox)) {
         .flatten()
         .cloned()
         .collect();
-    let unseen: Vec<_> = always.difference(&seen.touched).map(ToString::to_string).collect();
-    let invented: Vec<_> = seen.touched.difference(&ever).map(ToString::to_string).collect();
+    let matters = |touched: &&Touched| racy.iter().all(|path| touched.path != path.as_bytes());
+    let unseen: Vec<_> = always.difference(&seen.touched).filter(matters).map(ToString::to_string).collect();
+    let invented: Vec<_> = seen.touched.difference(&ever).filter(matters).map(ToString::to_string).collect();
     assert!(
         unseen.is_empty() && invented.is_empty(),
         "{argv:?}: {} accesses agree\nonly strace saw:\n{}\nonly tracerun saw:\n{}",
@@ -193,7 +199,7 @@ fn ls_lists_a_tree() {
 #[test]
 fn find_and_grep_read_a_tree() {
     compare(
-        &["/bin/sh", "-c", "find tree -type f -newer tree/a -o -name c; grep -r tree tree > found"],
+        &["/bin/sh", "-c", "find tree -type f -newer /etc/passwd -o -name c; grep -r tree tree > found"],
         tree,
     );
 }
@@ -215,6 +221,12 @@ fn git_looks_at_a_checkout() {
     }
     compare(&["/bin/sh", "-c", "git status --short"], |sandbox| {
         tree(sandbox);
+        // Files as young as the index are read again, or not: old ones never.
+        let aged = sandbox
+            .command("find")
+            .args(["tree", "-exec", "touch", "-h", "-d", "2001-01-01", "{}", "+"])
+            .status();
+        assert!(aged.expect("find runs").success());
         for arguments in [
             &["init", "-q"][..],
             &["add", "tree"],
@@ -240,7 +252,8 @@ fn node_reads_files() {
                   for (const name of fs.readdirSync('tree')) { try { fs.readFileSync('tree/' + name); } catch {} }\n\
                   fs.promises.readFile('tree/b/c').then(c => fs.promises.writeFile('out', c));\n\
                   require('./module');\n";
-    compare(&["/usr/bin/node", "script.js"], |sandbox| {
+    // Node reads its own program in a thread that does not always get that far: in 29 of 30 runs under strace.
+    compare_but(&["/usr/bin/node"], &["/usr/bin/node", "script.js"], |sandbox| {
         tree(sandbox);
         sandbox.write("script.js", script);
         sandbox.write("module.js", "exports.a = 1;\n");
