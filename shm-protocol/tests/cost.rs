@@ -46,21 +46,11 @@ fn nanoseconds_per_record() {
                 name: b"dist/module.js",
             };
             let (call, kind, outcome) = (Call::openat, AccessKind::Read, Outcome::Done);
-            let access = Access {
-                call,
-                kind,
-                outcome,
-                follow: true,
-                change: None,
-                path,
-            };
+            let access = Access { call, kind, outcome, follow: true, change: None, path };
             let start = Instant::now();
             for time_ns in 0..RECORDS {
-                let record = Record {
-                    pid: 4711,
-                    time_ns,
-                    event: Event::Access(std::hint::black_box(access)),
-                };
+                let record =
+                    Record { pid: 4711, time_ns, event: Event::Access(std::hint::black_box(access)) };
                 ring.write(&seat, &record, &Naps).expect("the reader is there");
             }
             let took = start.elapsed();
@@ -81,9 +71,6 @@ fn nanoseconds_per_record() {
         assert_eq!(finished.records, RECORDS);
         let writing = writer.join().expect("no panic");
         println!("written in {} ns each", writing.as_nanos() / u128::from(RECORDS));
-        println!(
-            "read in {} ns each, {records} of them meanwhile",
-            reading.as_nanos() / u128::from(RECORDS)
-        );
+        println!("read in {} ns each, {records} of them meanwhile", reading.as_nanos() / u128::from(RECORDS));
     });
 }

@@ -37,10 +37,7 @@ fn futex(word: &AtomicU32, operation: i32, value: u32, timeout: *const libc::tim
 
 impl System for Linux {
     fn wait(&self, word: &AtomicU32, expected: u32) {
-        let timeout = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 100_000_000,
-        };
+        let timeout = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         futex(word, libc::FUTEX_WAIT, expected, &timeout);
     }
 
@@ -66,10 +63,7 @@ struct Shared {
 
 impl Shared {
     fn new(file: &File, ring_bytes: usize) -> Self {
-        Self {
-            mapping: MmapRaw::map_raw(file).expect("a mapping"),
-            ring_bytes,
-        }
+        Self { mapping: MmapRaw::map_raw(file).expect("a mapping"), ring_bytes }
     }
 
     fn words(&self) -> &[AtomicU64] {
@@ -100,16 +94,9 @@ fn record(pid: u32, number: u64, path: &[u8]) -> Record<'_> {
         outcome: Outcome::Done,
         follow: true,
         change: None,
-        path: Joined {
-            directory: b"/storm",
-            name: path,
-        },
+        path: Joined { directory: b"/storm", name: path },
     };
-    Record {
-        pid,
-        time_ns: number,
-        event: Event::Access(access),
-    }
+    Record { pid, time_ns: number, event: Event::Access(access) }
 }
 
 /// What the binary does when it is run as a writer: write until it is killed.
@@ -118,15 +105,9 @@ fn writer_process() {
     let (Ok(writer), Ok(mapping)) = (env::var(WRITER), env::var(MAPPING)) else {
         return;
     };
-    let (writer, mapping) = (
-        writer.parse().expect("a number"),
-        mapping.split_once(':').expect("size and path"),
-    );
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(mapping.1)
-        .expect("the shared file");
+    let (writer, mapping) =
+        (writer.parse().expect("a number"), mapping.split_once(':').expect("size and path"));
+    let file = File::options().read(true).write(true).open(mapping.1).expect("the shared file");
     let shared = Shared::new(&file, mapping.0.parse().expect("a size"));
     let ring = Ring::open(shared.ring()).expect("a ring");
     thread::scope(|scope| {
@@ -136,10 +117,7 @@ fn writer_process() {
                 let (seat, pid) = (Seat::new(), std::process::id());
                 for number in 1.. {
                     let name = name(writer, thread, number);
-                    if ring
-                        .write(&seat, &record(pid, number, name.as_bytes()), &Linux)
-                        .is_err()
-                    {
+                    if ring.write(&seat, &record(pid, number, name.as_bytes()), &Linux).is_err() {
                         return;
                     }
                     shared.written(writer, thread).store(number, Ordering::Release);
@@ -158,10 +136,7 @@ struct Came {
 
 impl Came {
     fn insert(&mut self, number: u64) {
-        assert!(
-            number > self.all && !self.beyond.contains(&number),
-            "{number} came twice"
-        );
+        assert!(number > self.all && !self.beyond.contains(&number), "{number} came twice");
         self.beyond.push(number);
         while let Some(place) = self.beyond.iter().position(|&next| next == self.all + 1) {
             self.beyond.swap_remove(place);
@@ -173,9 +148,7 @@ impl Came {
 /// Kills `kills` writers on a ring of `bytes` bytes with chunks of `chunk_words` words.
 fn storm(kills: usize, bytes: usize, chunk_words: usize) {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    file.as_file()
-        .set_len((bytes + (kills + 1) * THREADS * 8) as u64)
-        .expect("room for it");
+    file.as_file().set_len((bytes + (kills + 1) * THREADS * 8) as u64).expect("room for it");
     let shared = Shared::new(file.as_file(), bytes);
     let ring =
         Ring::format_with_chunks(shared.ring(), std::process::id(), chunk_words).expect("room for a ring");
@@ -192,20 +165,10 @@ fn storm(kills: usize, bytes: usize, chunk_words: usize) {
 
     let mut came: HashMap<(usize, usize), Came> = HashMap::new();
     let mut deliver = |record: &Record<'_>| {
-        let Event::Access(access) = record.event else {
-            panic!("an access")
-        };
+        let Event::Access(access) = record.event else { panic!("an access") };
         let path = String::from_utf8(access.path.pieces().concat()).expect("text");
-        let mut parts = path
-            .strip_prefix("/storm/")
-            .expect("the directory")
-            .splitn(4, '/');
-        let mut number = || {
-            parts
-                .next()
-                .and_then(|part| part.parse::<u64>().ok())
-                .expect("a number")
-        };
+        let mut parts = path.strip_prefix("/storm/").expect("the directory").splitn(4, '/');
+        let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok()).expect("a number");
         let (writer, thread, number) = (number() as usize, number() as usize, number());
         assert_eq!(path, format!("/storm/{}", name(writer, thread, number)));
         assert_eq!(record.time_ns, number);
@@ -227,32 +190,15 @@ fn storm(kills: usize, bytes: usize, chunk_words: usize) {
         for thread in 0..THREADS {
             let written = shared.written(writer, thread).load(Ordering::Acquire);
             let Came { all, beyond } = came.remove(&(writer, thread)).unwrap_or_default();
-            assert!(
-                beyond.is_empty(),
-                "{writer}/{thread}: {written} written, {all} came, and {beyond:?}"
-            );
-            assert!(
-                all == written || all == written + 1,
-                "{writer}/{thread}: {written} written, {all} came"
-            );
+            assert!(beyond.is_empty(), "{writer}/{thread}: {written} written, {all} came, and {beyond:?}");
+            assert!(all == written || all == written + 1, "{writer}/{thread}: {written} written, {all} came");
             sum += all;
         }
     }
     assert!(came.is_empty());
-    assert_eq!(
-        finished,
-        Finished {
-            records: sum,
-            bad: 0,
-            lost: 0,
-            ..finished
-        }
-    );
+    assert_eq!(finished, Finished { records: sum, bad: 0, lost: 0, ..finished });
     assert!(finished.unfinished <= (kills * THREADS) as u64);
-    println!(
-        "{killed} kills: {sum} records, {} left unfinished",
-        finished.unfinished
-    );
+    println!("{killed} kills: {sum} records, {} left unfinished", finished.unfinished);
 }
 
 /// Starts `kills` writers, several at a time, and kills each at a random moment after it has begun to write.

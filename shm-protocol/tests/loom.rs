@@ -16,11 +16,7 @@ const TICK: usize = 4;
 const HEADER: usize = 33;
 
 fn tick(pid: u32, time_ns: u64) -> Record<'static> {
-    Record {
-        pid,
-        time_ns,
-        event: Event::Instrumented,
-    }
+    Record { pid, time_ns, event: Event::Instrumented }
 }
 
 /// Explores a model with at most `preemptions` preemptions in one run of it.
@@ -32,9 +28,7 @@ fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 
 fn ring(chunks: usize, chunk_words: usize) -> Ring<'static> {
     // Leaked: the models' threads must be 'static. A model is small, and over when the process is.
-    let words: Vec<AtomicU64> = (0..HEADER + chunks * chunk_words)
-        .map(|_| AtomicU64::new(0))
-        .collect();
+    let words: Vec<AtomicU64> = (0..HEADER + chunks * chunk_words).map(|_| AtomicU64::new(0)).collect();
     Ring::format_with_chunks(words.leak(), 1, chunk_words).expect("a geometry that fits")
 }
 
@@ -85,11 +79,7 @@ impl System for Patient {
 
 /// Writes `times` one after the other; returns those that were written.
 fn write_all(ring: Ring<'_>, seat: &Seat, pid: u32, times: &[u64]) -> Vec<u64> {
-    times
-        .iter()
-        .copied()
-        .filter(|&time| ring.write(seat, &tick(pid, time), &Impatient).is_ok())
-        .collect()
+    times.iter().copied().filter(|&time| ring.write(seat, &tick(pid, time), &Impatient).is_ok()).collect()
 }
 
 /// Drains `drains` times while the writers run, then joins them and finishes. Everything written must have come once.
@@ -100,10 +90,8 @@ fn collect(ring: Ring<'static>, drains: usize, writers: Vec<thread::JoinHandle<V
         let drained = reader.drain(&mut |_| false, &mut |record| came.push(record.time_ns));
         assert_eq!((drained.unfinished, drained.bad), (0, 0));
     }
-    let mut written: Vec<u64> = writers
-        .into_iter()
-        .flat_map(|writer| writer.join().expect("no panic"))
-        .collect();
+    let mut written: Vec<u64> =
+        writers.into_iter().flat_map(|writer| writer.join().expect("no panic")).collect();
     let finished = reader.finish(&mut |record| came.push(record.time_ns));
     written.sort_unstable();
     came.sort_unstable();
@@ -124,13 +112,7 @@ fn two_writers_on_one_seat_never_share_a_place() {
                 thread::spawn(move || write_all(ring, &seat, 5, &[time]))
             });
             let finished = collect(ring, 1, writers.into());
-            assert_eq!(
-                finished,
-                Finished {
-                    records: 2,
-                    ..Finished::default()
-                }
-            );
+            assert_eq!(finished, Finished { records: 2, ..Finished::default() });
         });
     }
 }
@@ -165,8 +147,7 @@ fn a_writer_with_a_stale_seat_never_writes_into_the_chunk_of_another() {
         let ring = ring(1, TICK + 1);
         let mut reader = Reader::new(ring);
         let sleeper = Seat::new();
-        ring.write(&sleeper, &tick(5, 1), &Impatient)
-            .expect("there is room");
+        ring.write(&sleeper, &tick(5, 1), &Impatient).expect("there is room");
         let mut came = Vec::new();
         // From here on the chunk may be freed, and given to the other writer, at any moment of the sleeper's call.
         let writers = [
@@ -177,10 +158,8 @@ fn a_writer_with_a_stale_seat_never_writes_into_the_chunk_of_another() {
             let drained = reader.drain(&mut |_| false, &mut |record| came.push(record.time_ns));
             assert_eq!((drained.unfinished, drained.bad), (0, 0));
         }
-        let mut written: Vec<u64> = writers
-            .into_iter()
-            .flat_map(|writer| writer.join().expect("no panic"))
-            .collect();
+        let mut written: Vec<u64> =
+            writers.into_iter().flat_map(|writer| writer.join().expect("no panic")).collect();
         let finished = reader.finish(&mut |record| came.push(record.time_ns));
         assert_eq!((finished.unfinished, finished.bad), (0, 0));
         written.push(1);
@@ -223,10 +202,7 @@ fn a_writer_that_waits_for_room_is_woken() {
             let system = system.clone();
             thread::spawn(move || {
                 let seat = Seat::new();
-                [1, 2, 3]
-                    .iter()
-                    .filter(|&&time| ring.write(&seat, &tick(5, time), &system).is_ok())
-                    .count()
+                [1, 2, 3].iter().filter(|&&time| ring.write(&seat, &tick(5, time), &system).is_ok()).count()
             })
         };
         let mut reader = Reader::new(ring);
@@ -238,12 +214,6 @@ fn a_writer_that_waits_for_room_is_woken() {
         }
         ring.wake_writers(&system);
         assert_eq!(writer.join().expect("no panic"), 3);
-        assert_eq!(
-            reader.finish(&mut |_| {}),
-            Finished {
-                records: 3,
-                ..Finished::default()
-            }
-        );
+        assert_eq!(reader.finish(&mut |_| {}), Finished { records: 3, ..Finished::default() });
     });
 }

@@ -1,7 +1,6 @@
 //! Children killed while they open files; those that come after are seen as if nothing had been.
 // file: a.txt
 // file: b.txt
-// complete: maybe
 // expects: read {dir}/a.txt
 // expects: read {dir}/b.txt
 #include "nasty.h"

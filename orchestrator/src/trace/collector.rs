@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use platform::files::{self, FileType};
 use platform::tracing::{CaptureReport, Sink};
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect};
@@ -32,6 +32,8 @@ struct State {
     /// Paths with `..`, whose numbers have the bit [`CLIMBS`].
     climbing: HashMap<Vec<u8>, PathId>,
     accesses: HashMap<(u32, PathId, AccessKind), Merged>,
+    /// Whether the paths that were opened for reading are directories.
+    directories: HashMap<PathId, bool>,
     /// The content of files before they were changed first; `None` while it is taken, and if it can't be had.
     old_contents: HashMap<Box<[u8]>, Option<Digest>>,
     gaps: Vec<(shm_protocol::access::Gap, usize)>,
@@ -267,7 +269,10 @@ impl State {
             [b"", b"", whole] | [whole, b"", b""] => self.path(whole),
             pieces => self.path(&pieces.concat()),
         };
-        let kind = access.outcome.settle(access.kind);
+        let mut kind = access.outcome.settle(access.kind);
+        if kind == AccessKind::Read && self.is_directory(path, access) {
+            kind = AccessKind::Stat;
+        }
         if access.change.is_some_and(|change| change.before == Before::Absent) {
             // What the run itself put there is not what was there before.
             self.old_contents.entry(access.path.pieces().concat().into()).or_insert(None);
@@ -302,6 +307,14 @@ impl State {
         *self.climbing.entry_ref(raw).or_insert(next)
     }
 
+    /// Whether what was opened is a directory, which the library does not know; looked up once for each path.
+    fn is_directory(&mut self, path: PathId, access: &Access<'_>) -> bool {
+        *self.directories.entry(path).or_insert_with(|| {
+            let identity = files::identity(&files::path_of(&access.path.pieces().concat()), true);
+            identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
+        })
+    }
+
     fn intern(&mut self, path: &[u8]) -> PathId {
         let next = self.paths.len() as PathId;
         *self.paths.entry_ref(path).or_insert(next)
@@ -310,11 +323,6 @@ impl State {
 
 /// Marks the number of a path of which it is not settled yet where it leads.
 const CLIMBS: PathId = 1 << 31;
-
-fn is_directory(path: &[u8]) -> bool {
-    let identity = files::identity(&files::path_of(path), true);
-    identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
-}
 
 /// Whether a path has a component `..`.
 fn climbs(path: &[u8]) -> bool {
@@ -415,14 +423,9 @@ impl State {
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
 
         let places = self.settle_paths(&mut trace);
-        let directories = self.directories_read(&trace);
         let accesses = std::mem::take(&mut self.accesses);
         trace.accesses.reserve(accesses.len());
         for ((image, path, kind), access) in accesses {
-            let kind = match kind {
-                AccessKind::Read if directories.contains(&path) => AccessKind::Stat,
-                kind => kind,
-            };
             let (lexical, real) = places.get(&path).copied().unwrap_or((path, None));
             trace.accesses.extend(std::iter::once(lexical).chain(real).map(|path| PathAccess {
                 process: owner(image as usize),
@@ -483,23 +486,6 @@ impl State {
             trace.paths[id as usize] = path.to_vec();
         }
         places
-    }
-
-    /// Of the paths that were opened for reading, those that are directories: among the paths below which another
-    /// one lies, so that not every file has to be looked at.
-    fn directories_read(&self, trace: &Trace) -> HashSet<PathId> {
-        let mut parents: HashSet<PathId> = HashSet::new();
-        let mut last: &[u8] = b"";
-        for path in &trace.paths {
-            let parent = &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
-            if parent != last {
-                parents.extend(self.paths.get(parent).copied());
-                last = parent;
-            }
-        }
-        let read =
-            self.accesses.keys().filter(|(_, _, kind)| *kind == AccessKind::Read).map(|(_, path, _)| *path);
-        read.filter(|path| parents.contains(path) && is_directory(trace.path(*path))).collect()
     }
 
     /// Numbers the images in order of their start and adds them to the trace; gives the id of each image.
@@ -761,8 +747,6 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let collector = Collector::new(0, None);
         read(&collector, 7, 200, files::bytes_of(folder.path().as_os_str()));
-        read(&collector, 7, 300, files::bytes_of(folder.path().join("file").as_os_str()));
-        let kinds = finish(&collector).accesses.iter().map(|access| access.kind).collect::<Vec<_>>();
-        assert_eq!(kinds, [AccessKind::Stat, AccessKind::Read]);
+        assert_eq!(finish(&collector).accesses[0].kind, AccessKind::Stat);
     }
 }

@@ -79,8 +79,13 @@ impl Drainer {
     /// Delivers everything that was written and says what was lost.
     pub(super) fn finish(self) -> Finished {
         self.stop.store(true, Ordering::Release);
-        self.shared.ring().ring_bell(&Futex);
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let ring = self.shared.ring();
+        ring.ring_bell(&Futex);
+        let finished = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // Processes that outlive the run must not wait for a reader.
+        ring.close();
+        ring.wake_writers(&Futex);
+        finished
     }
 }
 

@@ -154,11 +154,7 @@ impl<'m> Reader<'m> {
     fn touched(&self, index: usize) -> Option<(&'m [AtomicU64], bool)> {
         let reused = self.progress.get(index)?.generation != Generation::FIRST;
         let taken = !self.ring.is_free(index);
-        if reused || taken {
-            Some((self.ring.chunk(index)?, taken))
-        } else {
-            None
-        }
+        if reused || taken { Some((self.ring.chunk(index)?, taken)) } else { None }
     }
 
     /// Reads a chunk as far as it is committed.
