@@ -22,7 +22,7 @@ use crate::bytes;
 use crate::declarations::Declarations;
 use crate::fingerprint::{InputState, Observation, Observer, PathSet, listing_of};
 use crate::task::{StdinKey, Task};
-use crate::trace::{PathAccess, ProcessId, Trace};
+use crate::trace::{Climbed, PathAccess, ProcessId, Trace};
 
 /// What is known of a run once it is over.
 #[derive(Clone, Copy, Debug)]
@@ -168,8 +168,11 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn footprint(mut self, task: &Task) -> Result<Footprint, Uncacheable> {
-        for access in &self.facts.trace.accesses {
+        for access in self.facts.trace.accesses.iter().filter(|access| !access.is_name_only()) {
             self.access(access)?;
+        }
+        for climb in &self.facts.trace.climbs {
+            self.climb(climb)?;
         }
         let outputs = self.outputs(task)?;
         let mut inputs = Inputs::default();
@@ -219,6 +222,27 @@ impl Judge<'_> {
             self.observe(named, &end, true, access)?;
         }
         Ok(())
+    }
+
+    /// Observes what decides where a way with `..` leads: the links on it, and what of it is no directory.
+    fn climb(&mut self, climb: &Climbed) -> Result<(), Uncacheable> {
+        let process = climb.process;
+        let (place, entries) = self.places.climb(&climb.path);
+        if let Some(link) = self.lost_links.among(&entries, climb.first_ns) {
+            return Err(Uncacheable::ReadThenChanged { path: link.into(), process: self.actor(process) });
+        }
+        if place.is(FileType::Directory) {
+            return self.links(&place, process);
+        }
+        let kind = if place.identity.is_some() { AccessKind::Stat } else { AccessKind::Missing };
+        if kind == AccessKind::Missing && self.changes.get(&place.path).is_some() {
+            // The run made it, used it and removed it.
+            return Ok(());
+        }
+        let (count, first_ns, changes) = (1, climb.first_ns, None);
+        let access =
+            PathAccess { process, path: 0, kind, follow: false, no_follow: true, count, first_ns, changes };
+        self.observe(&place.path.clone(), &place, false, &access)
     }
 
     /// Judges one look at what is at `place` now.

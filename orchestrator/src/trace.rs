@@ -22,6 +22,8 @@ pub struct Trace {
     pub accesses: Vec<PathAccess>,
     /// The content before the run of regular files that it changed or removed, where it could be had.
     pub old_contents: Vec<(PathId, Digest)>,
+    /// The ways up that names with `..` took, each once, by its bytes.
+    pub climbs: Vec<Climbed>,
     /// What may have gone unseen, each with the process it happened in (0 when none) and a detail, such as what
     /// the system said; empty when the trace is complete.
     pub gaps: Vec<TraceGap>,
@@ -98,7 +100,7 @@ pub struct PathAccess {
     pub kind: AccessKind,
     /// Whether any of them followed a symbolic link at the end of the path.
     pub follow: bool,
-    /// Whether any of them did not.
+    /// Whether any of them did not. See [`PathAccess::is_name_only`] for neither.
     pub no_follow: bool,
     /// How often, at least; saturates.
     pub count: u32,
@@ -106,6 +108,26 @@ pub struct PathAccess {
     pub first_ns: u64,
     /// For `write` and `delete`: what was changed.
     pub changes: Option<Changes>,
+}
+
+impl PathAccess {
+    /// Whether the path is only what a name with `..` says: there, the name climbs out of a symbolic link, and what
+    /// was touched is elsewhere, which is an access of its own.
+    #[must_use]
+    pub fn is_name_only(&self) -> bool {
+        !self.follow && !self.no_follow
+    }
+}
+
+/// A name with `..` up to the last of them: where the links on this way lead decides what the name means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Climbed {
+    /// The way, absolute, as the program named it.
+    pub path: Vec<u8>,
+    /// The first process that took it.
+    pub process: ProcessId,
+    /// When it did, nanoseconds since the start of the run.
+    pub first_ns: u64,
 }
 
 /// When a path was changed, by effect, in nanoseconds since the start of the run, and what stood there before.

@@ -14,7 +14,7 @@ use tracerun::archive::{Left, Look};
 use tracerun::fingerprint::{Digest, InputState};
 use tracerun::footprint::{Footprint, Uncacheable};
 use tracerun::task::StdinKey;
-use tracerun::trace::TraceGap;
+use tracerun::trace::{Climbed, TraceGap};
 
 /// The inputs under the root as `kind name`, sorted as in the path set.
 fn inputs(world: &World, footprint: &Footprint) -> Vec<String> {
@@ -361,6 +361,33 @@ fn every_link_on_the_way_is_an_input() {
     files::symlink(Path::new("link/a"), &world.at("file")).unwrap();
     let footprint = world.judge(|p| drop(p.read("file"))).unwrap();
     assert_eq!(inputs(&world, &footprint), ["read file", "stat file", "stat link"]);
+}
+
+#[test]
+fn what_decides_where_a_name_with_dots_leads_is_an_input() {
+    let world = World::new();
+    world.put("real/inner/a", "a");
+    world.put("file", "f");
+    files::symlink(Path::new("real/inner"), &world.at("link")).unwrap();
+    let climb = |way: &str, remove: bool| {
+        let path = files::bytes_of(world.at(way).as_os_str()).to_vec();
+        let remove_link = |p: &mut fake::Program| {
+            if remove {
+                p.remove("link")
+            }
+        };
+        world.judge_trace(remove_link, |trace| trace.climbs.push(Climbed { path, process: 1, first_ns: 0 }))
+    };
+    for (way, expected) in [
+        ("link/..", "stat link"),
+        ("real/gone/../..", "missing real/gone"),
+        ("file/../..", "stat file"),
+        ("link/gone/..", "missing real/inner/gone"),
+    ] {
+        let inputs = inputs(&world, &climb(way, false).unwrap());
+        assert!(inputs.iter().any(|input| input == expected), "{way}: {inputs:?}");
+    }
+    assert_eq!(changed_after_reading(climb("link/..", true)), "link");
 }
 
 #[test]

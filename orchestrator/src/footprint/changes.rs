@@ -126,7 +126,8 @@ impl Changes {
         let old_contents: HashMap<PathId, Digest> = trace.old_contents.iter().copied().collect();
         let mut through_links = Vec::new();
         let mut moved_folders = Vec::new();
-        for access in trace.accesses.iter().filter(|access| !access.kind.observes()) {
+        for access in trace.accesses.iter().filter(|access| !access.kind.observes() && !access.is_name_only())
+        {
             let named = trace.path(access.path);
             if is_unobserved(named) {
                 continue;
@@ -371,6 +372,12 @@ impl LostLinks {
             .flatten()
             .find(|(_, until)| access.first_ns <= *until)
             .map(|(link, _)| link)
+    }
+
+    /// Whether one of these places was a lost link when a way with `..` was taken over them.
+    pub(super) fn among<'e>(&self, entries: &'e [Vec<u8>], first_ns: u64) -> Option<&'e [u8]> {
+        let lost = |entry: &&Vec<u8>| self.until.get(*entry).is_some_and(|until| first_ns <= *until);
+        entries.iter().find(lost).map(Vec::as_slice)
     }
 
     fn at(&self, path: &[u8], places: &mut Places) -> Option<(Vec<u8>, u64)> {

@@ -52,6 +52,22 @@ impl Places {
         follow(entry.clone(), &mut MOST_LINKS.clone())
     }
 
+    /// Takes a way with `..`, absolute, as the system does, up to where it ends or something is no directory. Gives
+    /// the place that was reached and the entries that were looked up on the way.
+    pub(super) fn climb(&self, path: &[u8]) -> (Place, Vec<Vec<u8>>) {
+        let (mut here, mut entries) = (root(), Vec::new());
+        normalize(path, |step| {
+            if !here.is(FileType::Directory) {
+                return;
+            }
+            if let Step::Into(name) = step {
+                entries.push(bytes::join(&here.path, name));
+            }
+            here = walk(&here, step, &mut MOST_LINKS.clone());
+        });
+        (here, entries)
+    }
+
     fn directory(&mut self, path: &[u8]) -> Rc<Place> {
         if let Some(known) = self.directories.get(path) {
             return Rc::clone(known);
@@ -89,18 +105,20 @@ fn follow(place: Place, budget: &mut u32) -> Place {
     let mut links = place.links;
     links.push(place.path.clone());
     let mut here = Place { path: base.to_vec(), identity: root().identity, links };
-    normalize(target, |step| {
-        here = match step {
-            Step::Into(name) => follow(child(&here, name), budget),
-            // Where links are resolved, `..` is what it looks like.
-            Step::Up => {
-                let path = bytes::parent(&here.path).unwrap_or(b"/").to_vec();
-                let identity = files::identity(&files::path_of(&path), false).ok();
-                Place { path, identity, links: std::mem::take(&mut here.links) }
-            }
-        };
-    });
+    normalize(target, |step| here = walk(&here, step, budget));
     here
+}
+
+fn walk(here: &Place, step: Step<'_>, budget: &mut u32) -> Place {
+    match step {
+        Step::Into(name) => follow(child(here, name), budget),
+        // Where links are resolved, `..` is what it looks like.
+        Step::Up => {
+            let path = bytes::parent(&here.path).unwrap_or(b"/").to_vec();
+            let identity = files::identity(&files::path_of(&path), false).ok();
+            Place { path, identity, links: here.links.clone() }
+        }
+    }
 }
 
 #[cfg(test)]

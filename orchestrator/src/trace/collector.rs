@@ -1,5 +1,6 @@
 //! The sink of a run: merges records, which come from several observers in no particular order, into a `Trace`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +13,9 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 
 use crate::fingerprint::Digest;
 
-use super::{Changes, PathAccess, PathId, Process, ProcessCapture, ProcessExit, ProcessId, Trace, TraceGap};
+use super::{
+    Changes, Climbed, PathAccess, PathId, Process, ProcessCapture, ProcessExit, ProcessId, Trace, TraceGap,
+};
 
 /// Merges the records of one run. Its memory is bounded by distinct (process, path, kind), not by records.
 pub struct Collector {
@@ -29,13 +32,15 @@ struct State {
     /// The images of each pid, in order of their start.
     of_pid: HashMap<u32, Vec<usize>>,
     paths: HashMap<Vec<u8>, PathId>,
-    /// Paths with `..`, whose numbers have the bit [`CLIMBS`].
-    climbing: HashMap<Vec<u8>, PathId>,
+    /// Names with `..`.
+    climbing: HashMap<Vec<u8>, Climb>,
+    /// Where the climbs of such names, up to their last `..`, led when they were first seen.
+    climbed: HashMap<Vec<u8>, Option<Vec<u8>>>,
     accesses: HashMap<(u32, PathId, AccessKind), Merged>,
     /// Whether the paths that were opened for reading are directories.
     directories: HashMap<PathId, bool>,
     /// The content of files before they were changed first; `None` while it is taken, and if it can't be had.
-    old_contents: HashMap<Box<[u8]>, Option<Digest>>,
+    old_contents: HashMap<Vec<u8>, Option<Digest>>,
     gaps: Vec<(shm_protocol::access::Gap, usize)>,
     network: Vec<(usize, String)>,
     stdin_readers: Vec<usize>,
@@ -58,6 +63,18 @@ struct ImageState {
     announced: bool,
     /// Its exec failed: everything it did belongs to this image.
     taken_back: Option<usize>,
+}
+
+/// A name with `..`.
+#[derive(Clone, Copy)]
+struct Climb {
+    /// Its lexical normal form.
+    lexical: PathId,
+    /// Where it really leads, if that is elsewhere.
+    real: Option<PathId>,
+    /// The first image that used it.
+    image: usize,
+    first_ns: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -109,11 +126,11 @@ impl Sink for Collector {
             if state.old_contents.contains_key(path) {
                 return;
             }
-            state.old_contents.insert(path.into(), None);
+            state.old_contents.insert(path.to_vec(), None);
         }
         // Without the lock: the file may be large.
         let old = old_content(&files::path_of(path), follow, started);
-        self.state().old_contents.insert(path.into(), old);
+        self.state().old_contents.insert(path.to_vec(), old);
     }
 }
 
@@ -180,8 +197,8 @@ impl State {
             }
             earliest = Some(image);
         }
-        if let Some(image) = earliest.filter(|&image| self.of_pid[&pid].first() == Some(&image)) {
-            // A record from before the fork was noticed.
+        if let Some(image) = earliest {
+            // A record from before the fork was noticed: whoever had the pid before is gone.
             self.images[image].start_ns = time_ns;
             return image;
         }
@@ -265,18 +282,42 @@ impl State {
 
     fn access(&mut self, pid: u32, access: &Access<'_>, time_ns: u64) {
         let image = self.image_at(pid, time_ns);
-        let path = match access.path.pieces() {
-            [b"", b"", whole] | [whole, b"", b""] => self.path(whole),
-            pieces => self.path(&pieces.concat()),
-        };
-        let mut kind = access.outcome.settle(access.kind);
-        if kind == AccessKind::Read && self.is_directory(path, access) {
-            kind = AccessKind::Stat;
+        match access.path.pieces() {
+            [b"", b"", whole] | [whole, b"", b""] => self.access_to(whole, image, access, time_ns),
+            pieces => self.access_to(&pieces.concat(), image, access, time_ns),
         }
+    }
+
+    fn access_to(&mut self, raw: &[u8], image: usize, access: &Access<'_>, time_ns: u64) {
         if access.change.is_some_and(|change| change.before == Before::Absent) {
             // What the run itself put there is not what was there before.
-            self.old_contents.entry(access.path.pieces().concat().into()).or_insert(None);
+            self.old_contents.entry_ref(raw).or_insert(None);
         }
+        let kind = access.outcome.settle(access.kind);
+        // A link that has to be a directory is followed.
+        let follow = access.follow || kind.observes() && (raw.ends_with(b"/") || raw.ends_with(b"/."));
+        let change = access.change.filter(|_| !kind.observes());
+        let path = if is_normal(raw) {
+            self.intern(raw)
+        } else if climbs(raw) {
+            let climb = self.climb(raw, image, time_ns);
+            if climb.real.is_some() {
+                self.merged(image, climb.lexical, kind, time_ns);
+            }
+            climb.real.unwrap_or(climb.lexical)
+        } else {
+            self.intern(&normal(raw))
+        };
+        let merged = self.merged(image, path, kind, time_ns);
+        merged.follow |= follow;
+        merged.no_follow |= !follow;
+        if let Some(change) = change {
+            merged.change(change, time_ns);
+        }
+    }
+
+    /// One more access of an image to a path in one way.
+    fn merged(&mut self, image: usize, path: PathId, kind: AccessKind, time_ns: u64) -> &mut Merged {
         let merged = self.accesses.entry((image as u32, path, kind)).or_insert(Merged {
             follow: false,
             no_follow: false,
@@ -285,26 +326,30 @@ impl State {
             changes: None,
             earliest_change_ns: u64::MAX,
         });
-        merged.follow |= access.follow;
-        merged.no_follow |= !access.follow;
         merged.count = merged.count.saturating_add(1);
         merged.first_ns = merged.first_ns.min(time_ns);
-        if let Some(change) = access.change.filter(|_| !kind.observes()) {
-            merged.change(change, time_ns);
-        }
+        merged
     }
 
-    /// The number of a path: of its normal form, or, if it climbs by `..`, of its own, until it is known where that
-    /// leads.
-    fn path(&mut self, raw: &[u8]) -> PathId {
-        if is_normal(raw) {
-            return self.intern(raw);
+    /// What a name with `..` means, found out when it is first seen: a link on the way may be gone later.
+    fn climb(&mut self, raw: &[u8], image: usize, time_ns: u64) -> Climb {
+        if let Some(known) = self.climbing.get_mut(raw) {
+            if time_ns < known.first_ns {
+                (known.image, known.first_ns) = (image, time_ns);
+            }
+            return *known;
         }
-        if !climbs(raw) {
-            return self.intern(&normal(raw));
-        }
-        let next = CLIMBS | self.climbing.len() as PathId;
-        *self.climbing.entry_ref(raw).or_insert(next)
+        let (climbed, rest) = raw.split_at(climb_of(raw).len());
+        let directory =
+            self.climbed.entry_ref(climbed).or_insert_with(|| real_directory(&files::path_of(climbed)));
+        let lexical = normal(raw);
+        let real = directory.as_ref().map(|directory| normal(&[directory, rest].concat()));
+        // The lexical form seen through links higher up may be the same place.
+        let real = real.filter(|real| *real != lexical && resolved(real) != resolved(&lexical));
+        let (lexical, real) = (self.intern(&lexical), real.map(|real| self.intern(&real)));
+        let climb = Climb { lexical, real, image, first_ns: time_ns };
+        self.climbing.insert(raw.to_vec(), climb);
+        climb
     }
 
     /// Whether what was opened is a directory, which the library does not know; looked up once for each path.
@@ -321,8 +366,10 @@ impl State {
     }
 }
 
-/// Marks the number of a path of which it is not settled yet where it leads.
-const CLIMBS: PathId = 1 << 31;
+fn is_directory(path: &[u8]) -> bool {
+    let identity = files::identity(&files::path_of(path), true);
+    identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
+}
 
 /// Whether a path has a component `..`.
 fn climbs(path: &[u8]) -> bool {
@@ -390,26 +437,26 @@ fn normal(path: &[u8]) -> Vec<u8> {
     normal
 }
 
-/// The paths that the raw path stands for: its lexical normal form, and, where it climbs out of a symbolic link
-/// by `..`, where it really leads.
-fn meanings(raw: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
-    let lexical = normal(raw);
-    // Everything up to the last `..` is walked as the kernel does.
-    let last = raw.windows(3).rposition(|window| window == b"/..").unwrap_or(0);
-    let (walked, rest) = raw.split_at((last + 3).min(raw.len()));
-    let Ok(real) = std::fs::canonicalize(files::path_of(walked)) else {
-        return (lexical, None);
+/// A name with `..`, up to the last of them.
+fn climb_of(raw: &[u8]) -> &[u8] {
+    let is_last = |&(place, window): &(usize, &[u8])| {
+        window == b"/.." && raw.get(place + 3).is_none_or(|&byte| byte == b'/')
     };
-    let real = normal(&[files::bytes_of(real.as_os_str()), b"/", rest].concat());
-    // The lexical form seen through links higher up is the same place.
-    let same = real == lexical || resolved(&lexical).is_some_and(|lexical| Some(lexical) == resolved(&real));
-    (lexical, (!same).then_some(real))
+    raw.windows(3).enumerate().rfind(is_last).map_or(raw, |(place, _)| &raw[..place + 3])
 }
 
-/// A path with the links on the way to its last component resolved.
+/// Where a directory really is; `None` if there is none.
+fn real_directory(path: &Path) -> Option<Vec<u8>> {
+    let real = std::fs::canonicalize(path).ok()?;
+    Some(files::bytes_of(real.as_os_str()).to_vec())
+}
+
+/// A path with the links on the way to its last component resolved; `None` if there is no such way.
 fn resolved(path: &[u8]) -> Option<Vec<u8>> {
     let path = files::path_of(path);
-    let (parent, name) = (path.parent()?, path.file_name()?);
+    let Some((parent, name)) = path.parent().zip(path.file_name()) else {
+        return Some(b"/".to_vec());
+    };
     let real = std::fs::canonicalize(parent).ok()?.join(name);
     Some(files::bytes_of(real.as_os_str()).to_vec())
 }
@@ -422,12 +469,19 @@ impl State {
         let owner = |image: usize| ids[image];
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
 
-        let places = self.settle_paths(&mut trace);
+        trace.paths = vec![Vec::new(); self.paths.len()];
+        for (path, &id) in &self.paths {
+            trace.paths[id as usize] = path.clone();
+        }
+        let directories = self.directories_read(&trace);
         let accesses = std::mem::take(&mut self.accesses);
         trace.accesses.reserve(accesses.len());
         for ((image, path, kind), access) in accesses {
-            let (lexical, real) = places.get(&path).copied().unwrap_or((path, None));
-            trace.accesses.extend(std::iter::once(lexical).chain(real).map(|path| PathAccess {
+            let kind = match kind {
+                AccessKind::Read if directories.contains(&path) => AccessKind::Stat,
+                kind => kind,
+            };
+            trace.accesses.push(PathAccess {
                 process: owner(image as usize),
                 path,
                 kind,
@@ -441,7 +495,7 @@ impl State {
                     modified_ns: changes.modified_ns.map(since),
                     metadata_ns: changes.metadata_ns.map(since),
                 }),
-            }));
+            });
         }
         let one_each = |access: &PathAccess| (access.process, access.path, access.kind);
         trace.accesses.sort_unstable_by_key(one_each);
@@ -456,9 +510,10 @@ impl State {
 
         trace.old_contents = std::mem::take(&mut self.old_contents)
             .into_iter()
-            .filter_map(|(raw, digest)| Some((*self.paths.get(&normal(&raw)[..])?, digest?)))
+            .filter_map(|(raw, digest)| Some((self.known(&raw)?, digest?)))
             .collect();
         trace.old_contents.sort_unstable_by_key(|(path, _)| *path);
+        trace.climbs = self.climbs(owner, since);
         trace.gaps = report
             .gaps
             .iter()
@@ -473,19 +528,29 @@ impl State {
         trace
     }
 
-    /// Puts the paths into the trace. Gives, for each that climbs, its lexical normal form and, if that is another
-    /// place, where it really leads.
-    fn settle_paths(&mut self, trace: &mut Trace) -> HashMap<PathId, (PathId, Option<PathId>)> {
-        let mut places = HashMap::new();
-        for (raw, id) in std::mem::take(&mut self.climbing) {
-            let (lexical, real) = meanings(&raw);
-            places.insert(id, (self.intern(&lexical), real.map(|real| self.intern(&real))));
+    /// The number of the path that a name meant, if it was accessed.
+    fn known(&self, raw: &[u8]) -> Option<PathId> {
+        match self.climbing.get(raw) {
+            Some(climb) => Some(climb.real.unwrap_or(climb.lexical)),
+            None => self.paths.get(&normal(raw)[..]).copied(),
         }
-        trace.paths = vec![Vec::new(); self.paths.len()];
-        for (path, &id) in &self.paths {
-            trace.paths[id as usize] = path.to_vec();
+    }
+
+    /// The climbs of names with `..`, each once.
+    fn climbs(&self, owner: impl Fn(usize) -> ProcessId, since: impl Fn(u64) -> u64) -> Vec<Climbed> {
+        let mut first: BTreeMap<&[u8], (u64, usize)> = BTreeMap::new();
+        for (raw, climb) in &self.climbing {
+            let this = (climb.first_ns, climb.image);
+            first.entry(climb_of(raw)).and_modify(|known| *known = this.min(*known)).or_insert(this);
         }
-        places
+        first
+            .into_iter()
+            .map(|(path, (first_ns, image))| Climbed {
+                path: path.to_vec(),
+                process: owner(image),
+                first_ns: since(first_ns),
+            })
+            .collect()
     }
 
     /// Numbers the images in order of their start and adds them to the trace; gives the id of each image.
@@ -663,6 +728,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_process_did_before_its_fork_was_noticed_is_its_own_though_its_pid_was_used_before() {
+        let collector = Collector::new(0, None);
+        exec(&collector, 7, 100, b"sh\0");
+        send(&collector, 8, 200, Event::Fork { parent: 7 });
+        send(&collector, 8, 300, Event::Exit(Exit::Code(0)));
+        send(&collector, 8, 400, Event::Fork { parent: 7 });
+        read(&collector, 8, 350, b"/early");
+        let trace = finish(&collector);
+        assert_eq!(trace.processes.len(), 3);
+        assert_eq!((owner(&trace, "/early").id, owner(&trace, "/early").start_ns), (3, 350));
+    }
+
+    #[test]
     fn a_child_seen_by_the_library_before_its_fork_is_noticed_is_one_process() {
         let collector = Collector::new(0, None);
         exec(&collector, 7, 100, b"sh\0");
@@ -706,18 +784,59 @@ mod tests {
     }
 
     #[test]
-    fn climbing_out_of_a_link_also_touches_where_it_really_leads() {
+    fn climbing_out_of_a_link_touches_where_it_really_leads() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().canonicalize().expect("there");
         std::fs::create_dir_all(root.join("real/inner")).expect("made");
         files::symlink(Path::new("real/inner"), &root.join("link")).expect("made");
         let collector = Collector::new(0, None);
-        let raw = root.join("link/../file");
-        read(&collector, 7, 200, files::bytes_of(raw.as_os_str()));
-        let mut paths = finish(&collector).paths;
+        let bytes = |name: &str| files::bytes_of(root.join(name).as_os_str()).to_vec();
+        read(&collector, 7, 300, &bytes("link/../file"));
+        read(&collector, 7, 200, &bytes("link/../other"));
+        // Where it led when it was used is what counts.
+        std::fs::remove_file(root.join("link")).expect("removed");
+        read(&collector, 7, 400, &bytes("link/../file"));
+        let trace = finish(&collector);
+        let looked = |path: &str| {
+            let access = trace.accesses.iter().find(|access| trace.path(access.path) == bytes(path));
+            access.map(|access| (access.is_name_only(), access.count))
+        };
+        assert_eq!(looked("real/file"), Some((false, 2)));
+        assert_eq!(looked("file"), Some((true, 2)));
+        let climbs: Vec<_> = trace.climbs.iter().map(|climb| (climb.path.clone(), climb.first_ns)).collect();
+        assert_eq!(climbs, [(bytes("link/.."), 200)]);
+    }
+
+    #[test]
+    fn climbing_out_of_a_folder_touches_what_the_name_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("there");
+        std::fs::create_dir_all(root.join("real/inner")).expect("made");
+        files::symlink(Path::new("real"), &root.join("link")).expect("made");
+        let collector = Collector::new(0, None);
+        let bytes = |name: &str| files::bytes_of(root.join(name).as_os_str()).to_vec();
+        for name in ["real/inner/../file", "link/inner/../file", "gone/../file", "link/..hidden/..x"] {
+            read(&collector, 7, 200, &bytes(name));
+        }
+        let trace = finish(&collector);
+        let mut paths = trace.paths.clone();
         paths.sort();
-        let expected = [root.join("file"), root.join("real/file")];
-        assert_eq!(paths, expected.map(|path| files::bytes_of(path.as_os_str()).to_vec()));
+        assert_eq!(paths, ["file", "link/..hidden/..x", "link/file", "real/file"].map(bytes));
+        assert!(trace.accesses.iter().all(|access| !access.is_name_only()));
+        assert_eq!(trace.climbs.len(), 3);
+    }
+
+    #[test]
+    fn a_link_named_as_a_folder_is_followed() {
+        let collector = Collector::new(0, None);
+        for (time, name) in [(200, "/p/link"), (300, "/p/link/"), (400, "/p/link/.")] {
+            let path = Joined::absolute(name.as_bytes());
+            let (kind, outcome) = (AccessKind::Stat, Outcome::Done);
+            let access = Access { call: Call::lstat, kind, outcome, follow: false, change: None, path };
+            send(&collector, 7, time, Event::Access(access));
+            let seen = collector.state().accesses.values().map(|seen| (seen.follow, seen.no_follow)).next();
+            assert_eq!(seen, Some((time > 200, true)));
+        }
     }
 
     #[test]
