@@ -373,7 +373,7 @@ fn what_decides_where_a_name_with_dots_leads_is_an_input() {
         let path = files::bytes_of(world.at(way).as_os_str()).to_vec();
         let remove_link = |p: &mut fake::Program| {
             if remove {
-                p.remove("link")
+                p.remove("link");
             }
         };
         world.judge_trace(remove_link, |trace| trace.climbs.push(Climbed { path, process: 1, first_ns: 0 }))

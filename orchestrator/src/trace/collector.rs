@@ -51,6 +51,8 @@ struct State {
 #[derive(Default)]
 struct ImageState {
     parent: Option<usize>,
+    /// The process id of the parent of a fork whose parent was not heard of yet.
+    parent_pid: Option<u32>,
     pid: u32,
     argv: Vec<Vec<u8>>,
     exe: Vec<u8>,
@@ -215,24 +217,35 @@ impl State {
     }
 
     fn fork(&mut self, pid: u32, parent: u32, time_ns: u64) {
-        let parent =
-            (parent != 0 && self.of_pid.contains_key(&parent)).then(|| self.image_at(parent, time_ns));
+        let known = self.of_pid.contains_key(&parent).then(|| self.image_at(parent, time_ns));
         let child = self.image_at(pid, time_ns);
-        if self.images[child].announced {
+        let child = &mut self.images[child];
+        if !child.announced {
+            child.announced = true;
+            (child.parent, child.parent_pid) = (known, known.is_none().then_some(parent));
+        }
+    }
+
+    /// The parent of an image, and what a fork has from it. Parents come before their children.
+    fn inherit(&mut self, child: usize) {
+        let state = &self.images[child];
+        let late = || {
+            let images = self.of_pid.get(&state.parent_pid?)?;
+            images.iter().rev().copied().find(|&image| self.images[image].start_ns <= state.start_ns)
+        };
+        let Some(parent) = state.parent.or_else(late) else {
             return;
+        };
+        let is_fork = state.exe.is_empty();
+        let of = &self.images[parent];
+        let (argv, exe, cwd, instrumented) =
+            (of.argv.clone(), of.exe.clone(), of.cwd.clone(), of.instrumented);
+        let state = &mut self.images[child];
+        state.parent = Some(parent);
+        if is_fork {
+            (state.argv, state.exe, state.cwd) = (argv, exe, cwd);
+            state.instrumented |= instrumented;
         }
-        if let Some(parent) = parent {
-            let (argv, exe, cwd) = {
-                let of = &self.images[parent];
-                (of.argv.clone(), of.exe.clone(), of.cwd.clone())
-            };
-            let instrumented = self.images[parent].instrumented;
-            let image = &mut self.images[child];
-            (image.argv, image.exe, image.cwd) = (argv, exe, cwd);
-            image.parent = Some(parent);
-            image.instrumented |= instrumented;
-        }
-        self.images[child].announced = true;
     }
 
     fn exec(&mut self, pid: u32, image: &Image<'_>, time_ns: u64) {
@@ -558,6 +571,9 @@ impl State {
         let mut order: Vec<usize> =
             (0..self.images.len()).filter(|&image| self.images[image].taken_back.is_none()).collect();
         order.sort_by_key(|&image| self.images[image].start_ns);
+        for &image in &order {
+            self.inherit(image);
+        }
         let mut ids = vec![0; self.images.len()];
         for (place, &image) in order.iter().enumerate() {
             ids[image] = place as ProcessId + 1;
@@ -749,6 +765,34 @@ mod tests {
         let trace = finish(&collector);
         assert_eq!(trace.processes.len(), 2);
         assert_eq!((trace.processes[1].parent, trace.processes[1].argv.len()), (1, 1));
+    }
+
+    #[test]
+    fn forks_that_are_noticed_children_first_are_in_their_places() {
+        let collector = Collector::new(0, None);
+        exec(&collector, 7, 100, b"sh\0");
+        send(&collector, 9, 400, Event::Fork { parent: 8 });
+        read(&collector, 8, 300, b"/p/a");
+        send(&collector, 8, 500, Event::Fork { parent: 7 });
+        send(&collector, 7, 600, Event::Fork { parent: 4 });
+        let trace = finish(&collector);
+        let parents: Vec<_> =
+            trace.processes.iter().map(|process| (process.pid, process.parent, process.argv.len())).collect();
+        assert_eq!(parents, [(7, 0, 1), (8, 1, 1), (9, 2, 1)]);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_distinct_accesses() {
+        let collector = Collector::new(0, None);
+        exec(&collector, 7, 100, b"sh\0");
+        for round in 0..10 {
+            for name in 0..100 {
+                read(&collector, 7, 200 + round, format!("/p/./d/../{name}").as_bytes());
+            }
+        }
+        let state = collector.state();
+        assert_eq!((state.accesses.len(), state.paths.len(), state.climbing.len()), (100, 100, 100));
+        assert_eq!((state.climbed.len(), state.images.len()), (1, 1));
     }
 
     #[test]
