@@ -44,12 +44,14 @@ pub enum ConfigurationError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// It does not say what it should; the message names line and column.
-    #[error("{}: {message}", path.display())]
+    /// It does not say what it should.
+    #[error("{}:{line}: {message}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
         message: String,
     },
 }
@@ -73,7 +75,10 @@ pub fn read(root: &Path) -> Result<Configuration, ConfigurationError> {
         Err(source) => return Err(ConfigurationError::Unreadable { path, source }),
     };
     let mut configuration: Configuration = toml::from_str(&text).map_err(|error| {
-        ConfigurationError::Malformed { path, message: error.to_string().trim_end().to_owned() }
+        let before = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.as_bytes()[..before].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let message = error.message().lines().collect::<Vec<_>>().join(": ");
+        ConfigurationError::Malformed { path, line, message }
     })?;
     configuration.cache_dir = configuration.cache_dir.map(|folder| root.join(folder));
     Ok(configuration)
@@ -99,7 +104,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join(FILE), "env = [\"CC\"]\n\nignore-inputs = []\n").expect("written");
         let message = read(folder.path()).expect_err("an unknown key").to_string();
-        assert!(message.contains("line 3") && message.contains("ignore-inputs"), "{message}");
+        let place = format!("{}:3: ", folder.path().join(FILE).display());
+        assert!(message.starts_with(&place) && message.contains("`ignore-inputs`"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{self, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
-use platform::process::{StandardInput, standard_input};
+use platform::process::{StandardInput, exit_of, standard_input};
 use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -202,6 +202,38 @@ pub fn run(
     report.record = RunRecord::of(task, id, began, exit, outcome);
     report.trouble = trouble.or(remember(store, &report.record, Some(&trace)));
     Ok(report)
+}
+
+/// Runs a task without tracing or cache, because of the `error` that stands against them: what tracerun lacks is no
+/// reason for a command not to run.
+///
+/// # Errors
+/// The command could not be run.
+pub fn run_plainly(task: &Task, error: String, spawned: &mut dyn FnMut(u32)) -> Result<Report, RunError> {
+    let began = SystemTime::now();
+    let nothing = || io::Error::from(io::ErrorKind::InvalidInput);
+    let (program, arguments) = task.argv.split_first().ok_or_else(nothing)?;
+    let mut command = process::Command::new(program);
+    command.args(arguments).current_dir(&task.cwd).env_clear();
+    command.envs(task.environment.iter().map(|(name, value)| (name, value)));
+    let mut child = command.spawn().map_err(|source| {
+        let program = program.display().to_string();
+        match source.kind() {
+            io::ErrorKind::NotFound => SpawnError::NotFound { program },
+            _ => SpawnError::NotExecutable { program, source },
+        }
+    })?;
+    spawned(child.id());
+    let exit = exit_of(child.wait()?);
+    Ok(Report {
+        record: RunRecord::of(task, RunId::new(), began, exit, Outcome::StoreFailed { error }),
+        fingerprint: None,
+        complete: false,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        saved: None,
+        trouble: None,
+    })
 }
 
 /// Why a run is not kept.

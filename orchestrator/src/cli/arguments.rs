@@ -90,6 +90,31 @@ pub(crate) enum Command {
 
     /// The manual page, on standard output
     Man,
+
+    /// From inside a run: reads, stats and listings at or under PATH do not count
+    #[command(hide = true)]
+    IgnoreInput {
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+
+    /// From inside a run: writes at or under PATH are neither stored nor restored
+    #[command(hide = true)]
+    IgnoreOutput {
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+
+    /// From inside a run: the value of variable NAME counts
+    #[command(hide = true)]
+    TrackEnv {
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<OsString>,
+    },
+
+    /// From inside a run: it is not to be stored
+    #[command(hide = true)]
+    DisableCache,
 }
 
 #[derive(Debug, Args)]
@@ -273,6 +298,20 @@ mod tests {
             Arguments::try_parse_from(["tracerun", "-q", "--", "cc", "--quiet", "trace"]).expect("parses");
         assert_eq!(parsed.run.argv, ["cc", "--quiet", "trace"]);
         assert!(parsed.command.is_none());
+    }
+
+    #[test]
+    fn what_a_tool_may_tell_a_run_is_understood() {
+        for line in [
+            &["ignore-input", "a", "b"][..],
+            &["ignore-output", "a"],
+            &["track-env", "A"],
+            &["disable-cache"],
+        ] {
+            let words = ["tracerun"].iter().chain(line);
+            assert!(Arguments::try_parse_from(words).expect("parses").command.is_some(), "{line:?}");
+        }
+        assert!(Arguments::try_parse_from(["tracerun", "ignore-input"]).is_err());
     }
 
     #[test]

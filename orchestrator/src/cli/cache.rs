@@ -10,7 +10,7 @@ pub(super) fn cache(command: CacheCommand, common: &Common) -> Result<Exit, Fail
     match command {
         CacheCommand::Stats => {
             let stats = store.stats()?;
-            print(&format!(
+            let text = format!(
                 "folder    {}\nsize      {}\ncommands  {}\nresults   {}\ncontents  {}\nruns      {}\n",
                 store.path().display(),
                 bytes(stats.bytes),
@@ -18,10 +18,11 @@ pub(super) fn cache(command: CacheCommand, common: &Common) -> Result<Exit, Fail
                 stats.results,
                 stats.blobs,
                 stats.runs,
-            ))?;
+            );
+            print(text.as_bytes())?;
         }
         CacheCommand::Clear => store.clear()?,
-        CacheCommand::Path => print(&format!("{}\n", store.path().display()))?,
+        CacheCommand::Path => print(format!("{}\n", store.path().display()).as_bytes())?,
     }
     Ok(Exit::Code(0))
 }

@@ -1,7 +1,7 @@
 //! `tracerun doctor`: what can be captured on this machine, found out by trying it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use platform::tracing::{CaptureChoice, Command, Sink, Tracee};
 use shm_protocol::record::{Event, Exit, Record};
+
+use super::Failure;
 
 /// Notices whether the library reports.
 #[derive(Default)]
@@ -24,8 +26,13 @@ impl Sink for Notice {
     }
 }
 
-/// The findings, and whether runs can be cached here.
-pub(crate) fn examine(library_folder: Option<&Path>) -> (String, bool) {
+/// The findings, and whether runs can be cached here. Takes the folder of the preload library, or why there is none.
+pub(super) fn examine(library_folder: Result<Option<PathBuf>, Failure>) -> (String, bool) {
+    let (library_folder, trouble) = match library_folder {
+        Ok(folder) => (folder, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let library_folder = library_folder.as_deref();
     let mut text = String::new();
     let mut finding = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<18}{value}");
@@ -45,18 +52,21 @@ pub(crate) fn examine(library_folder: Option<&Path>) -> (String, bool) {
         match (library, library_folder) {
             (true, _) => "works: dynamic programs run at nearly native speed",
             (false, Some(_)) => "is not loaded: programs run slower",
+            (false, None) if trouble.is_some() => "can't be put into the cache folder: programs run slower",
             (false, None) => "is not there on this system",
         },
     );
+    finding("cache folder", trouble.as_deref().unwrap_or("works"));
     finding(
         "caching",
         match (&net, library) {
+            _ if trouble.is_some() => "off: there is nowhere to store anything",
             (Ok(()), _) => "on: traces are complete",
             (Err(_), true) => "off: traces are not complete (--trust-preload accepts that)",
             (Err(_), false) => "off: nothing is seen",
         },
     );
-    (text, net.is_ok())
+    (text, net.is_ok() && trouble.is_none())
 }
 
 /// Runs a small dynamic program traced: whether that worked, and whether the library reported.

@@ -9,7 +9,7 @@ use tracerun::cache::{Outcome, RunRecord};
 use tracerun::explain;
 
 use super::arguments::{ListArguments, RunChoice, ShowArguments};
-use super::{Failure, Place, duration, print, say};
+use super::{Failure, Place, duration, print, say, write_file};
 
 pub(super) fn explain(choice: &RunChoice) -> Result<Exit, Failure> {
     let store = Place::find(&choice.common)?.open_store()?;
@@ -50,7 +50,7 @@ pub(super) fn explain(choice: &RunChoice) -> Result<Exit, Failure> {
             ));
         }
     }
-    print(&text)?;
+    print(text.as_bytes())?;
     Ok(Exit::Code(0))
 }
 
@@ -68,11 +68,11 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
         return Ok(Exit::Code(125));
     };
     match &arguments.report.output {
-        Some(path) => super::trace::write_report(&trace, arguments.report.format, path)?,
+        Some(path) => write_file(path, |file| super::trace::write(&trace, arguments.report.format, file))?,
         None => {
             let mut text = Vec::new();
             super::trace::write(&trace, arguments.report.format, &mut text)?;
-            print(&String::from_utf8_lossy(&text))?;
+            print(&text)?;
         }
     }
     Ok(Exit::Code(0))
@@ -93,7 +93,7 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
             text += &heading(&run);
         }
     }
-    print(&text)?;
+    print(text.as_bytes())?;
     Ok(Exit::Code(0))
 }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use platform::tracing::{SpawnError, unpack_library};
 use shm_protocol::record::Exit;
+use shm_protocol::session;
 use tracerun::cache::{RunError as NoSuchRun, Store, StoreError};
 use tracerun::configuration::{self, Configuration, ConfigurationError};
 use tracerun::fingerprint::Digest;
@@ -50,6 +51,8 @@ enum Failure {
     File { path: PathBuf, source: io::Error },
     #[error("can't write the report: {0}")]
     Report(#[from] io::Error),
+    #[error("a run can't be told anything yet: use --ignore-input, --ignore-output, --env or --no-store")]
+    NoRunner,
 }
 
 impl Failure {
@@ -88,18 +91,31 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Cache { command, common }) => cache::cache(command, &common),
         Some(Command::Doctor(common)) => {
             let place = Place::find(&common)?;
-            let library = place.library_folder(&place.open_store()?)?;
-            let (text, works) = doctor::examine(library.as_deref());
-            print(&text)?;
+            let (text, works) =
+                doctor::examine(place.open_store().and_then(|store| place.library_folder(&store)));
+            print(text.as_bytes())?;
             Ok(Exit::Code(u8::from(!works)))
         }
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Arguments::command(), "tracerun", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "tracerun", &mut script);
+            print(&script)?;
             Ok(Exit::Code(0))
         }
         Some(Command::Man) => {
-            clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout())?;
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            print(&page)?;
             Ok(Exit::Code(0))
+        }
+        Some(
+            Command::IgnoreInput { .. }
+            | Command::IgnoreOutput { .. }
+            | Command::TrackEnv { .. }
+            | Command::DisableCache,
+        ) => {
+            // Silence would be taken for consent.
+            if env::var_os(session::VARIABLE).is_some() { Err(Failure::NoRunner) } else { Ok(Exit::Code(0)) }
         }
     }
 }
@@ -145,9 +161,18 @@ impl Place {
         Ok(Some(folder))
     }
 
-    fn capture(&self, options: CaptureOptions, store: &Store) -> Result<Capture, Failure> {
+    /// How to run commands traced: without the library, which programs run slower without, where it can't be had.
+    fn capture(&self, options: CaptureOptions, store: Option<&Store>, common: &Common) -> Capture {
+        let library_folder = store.and_then(|store| {
+            self.library_folder(store).unwrap_or_else(|error| {
+                if !common.quiet {
+                    say(&format!("warning: {error}: tracing without the preload library"));
+                }
+                None
+            })
+        });
         let grace = options.grace.or(self.configuration.grace_ms).map_or(GRACE, Duration::from_millis);
-        Ok(Capture { choice: options.capture.into(), library_folder: self.library_folder(store)?, grace })
+        Capture { choice: options.capture.into(), library_folder, grace }
     }
 }
 
@@ -157,11 +182,17 @@ fn say(text: &str) {
 }
 
 /// Writes to standard output. A reader that goes away has read enough.
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Opens the file at `path` for a report, emptied.
+fn create_file(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(|source| Failure::File { path: path.to_owned(), source })
 }
 
 /// Writes to the file at `path`, replacing it.
@@ -169,12 +200,18 @@ fn write_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let written = File::create(path).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        write(&mut file)?;
-        file.flush()
-    });
+    let mut file = BufWriter::new(create_file(path)?);
+    let written = write(&mut file).and_then(|()| file.flush());
     written.map_err(|source| Failure::File { path: path.to_owned(), source })
+}
+
+/// Writes what came of a command, which has run, to a file opened before; the exit status is the command's, even if
+/// that fails.
+fn write_to(path: &Path, file: File, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
+    let mut file = BufWriter::new(file);
+    if let Err(error) = write(&mut file).and_then(|()| file.flush()) {
+        say(&format!("{}: {error}", path.display()));
+    }
 }
 
 /// A duration as people read it: `1.2 s`, `340 ms`, `2 min 5 s`.

@@ -1,7 +1,6 @@
 //! `tracerun -- CMD`: runs with cache, and says in one line what came of it.
 
 use std::io;
-use std::process;
 use std::time::Duration;
 
 use platform::process::{
@@ -12,44 +11,47 @@ use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 use tracerun::bytes::Bytes;
-use tracerun::cache::{Outcome, StoreError};
+use tracerun::cache::Outcome;
 use tracerun::explain;
 use tracerun::fingerprint::Digest;
-use tracerun::run::{Mode, Report, run as run_task};
+use tracerun::run::{Mode, Report, run as run_task, run_plainly};
 use tracerun::stdio::to_own_streams;
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 
 use super::arguments::{RunArguments, TaskOptions};
-use super::{Failure, Place, duration, say, write_file};
+use super::{Failure, Place, create_file, duration, say, write_to};
 
 pub(super) fn run(arguments: RunArguments) -> Result<Exit, Failure> {
-    let place = Place::find(&arguments.common)?;
-    let store = match place.open_store() {
-        // The disk is full, or read-only: the command must not suffer from that.
-        Err(Failure::Store(error @ StoreError::Io { .. })) => return run_plainly(&arguments, &error),
-        store => store?,
-    };
-    let capture = place.capture(arguments.task.capture, &store)?;
-    let policy = policy(&arguments.task, &place);
+    let RunArguments { common, task: options, force, no_store, summary: summary_path, argv } = arguments;
+    let place = Place::find(&common)?;
+    // Before the command runs: that it can't be written is no reason to lose the command's exit status.
+    let summary_file = summary_path.as_deref().map(create_file).transpose()?;
+    let policy = policy(&options, &place);
     let task = Task {
         environment: policy.narrow(std::env::vars_os().collect()),
-        argv: arguments.argv,
-        cwd: place.cwd,
-        root: place.root,
+        argv,
+        cwd: place.cwd.clone(),
+        root: place.root.clone(),
         umask: umask(),
         stdin: stdin_key(),
         terminal: Terminal { one: output_streams_are_one(), files: output_files() },
         policy,
     };
-    let mode = Mode { force: arguments.force, no_store: arguments.no_store };
-    let report = run_task(&task, &store, &capture, mode, &to_own_streams(), &mut forward_signals_to)?;
+    let report = match place.open_store() {
+        Ok(store) => {
+            let capture = place.capture(options.capture, Some(&store), &common);
+            let mode = Mode { force, no_store };
+            run_task(&task, &store, &capture, mode, &to_own_streams(), &mut forward_signals_to)?
+        }
+        Err(error) => run_plainly(&task, error.to_string(), &mut forward_signals_to)?,
+    };
 
-    if !arguments.common.quiet {
+    if !common.quiet {
         if let Some(trouble) = &report.trouble {
             say(&format!("warning: {trouble}"));
         }
         say(&line(&report));
-        if arguments.common.verbose {
+        if common.verbose {
             say(&format!(
                 "run {}, {} inputs, {} outputs, {}",
                 report.record.id,
@@ -59,9 +61,9 @@ pub(super) fn run(arguments: RunArguments) -> Result<Exit, Failure> {
             ));
         }
     }
-    if let Some(path) = &arguments.summary {
+    if let Some((path, file)) = summary_path.zip(summary_file) {
         let summary = summary(&report);
-        write_file(path, |file| serde_json::to_writer(file, &summary).map_err(io::Error::from))?;
+        write_to(&path, file, |file| serde_json::to_writer(file, &summary).map_err(io::Error::from));
     }
     Ok(report.record.exit)
 }
@@ -90,25 +92,6 @@ fn stdin_key() -> StdinKey {
         }
         StandardInput::Stream => StdinKey::Stream,
     }
-}
-
-/// Runs the command without tracing or cache.
-fn run_plainly(arguments: &RunArguments, error: &StoreError) -> Result<Exit, Failure> {
-    let (program, rest) = arguments.argv.split_first().ok_or(Failure::NoCacheFolder)?;
-    let mut child = match process::Command::new(program).args(rest).spawn() {
-        Ok(child) => child,
-        Err(source) => {
-            let missing = source.kind() == io::ErrorKind::NotFound;
-            say(&format!("{}: {source}", program.to_string_lossy()));
-            return Ok(Exit::Code(if missing { 127 } else { 126 }));
-        }
-    };
-    forward_signals_to(child.id());
-    let exit = platform::process::exit_of(child.wait()?);
-    if !arguments.common.quiet {
-        say(&format!("not cached: {error}"));
-    }
-    Ok(exit)
 }
 
 /// The one line.

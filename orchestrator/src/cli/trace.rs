@@ -1,7 +1,6 @@
 //! `tracerun trace -- CMD`: runs, never caches, and reports what was touched.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
 use std::process::Stdio;
 
 use platform::process::{forward_signals_to, umask};
@@ -12,12 +11,18 @@ use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::Trace;
 
 use super::arguments::{Format, TraceArguments};
-use super::{Failure, Place, say, write_file};
+use super::{Failure, Place, create_file, say, write_to};
 
 pub(super) fn trace(arguments: TraceArguments) -> Result<Exit, Failure> {
     let place = Place::find(&arguments.common)?;
-    let store = place.open_store()?;
-    let capture = place.capture(arguments.capture, &store)?;
+    // Only the preload library is taken from there.
+    let store = place.open_store();
+    if let (Err(error), false) = (&store, arguments.common.quiet) {
+        say(&format!("warning: {error}: tracing without the preload library"));
+    }
+    let capture = place.capture(arguments.capture, store.ok().as_ref(), &arguments.common);
+    let output = arguments.report.output.as_deref();
+    let file = output.map(create_file).transpose()?;
     let task = Task {
         argv: arguments.argv,
         cwd: place.cwd,
@@ -30,20 +35,20 @@ pub(super) fn trace(arguments: TraceArguments) -> Result<Exit, Failure> {
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
     let traced = run::trace(&task, &capture, streams, None, &mut forward_signals_to)?;
-    match &arguments.report.output {
-        Some(path) => {
-            write_report(&traced.trace, arguments.report.format, path)?;
+    match output.zip(file) {
+        Some((path, file)) => {
+            write_to(path, file, |file| write(&traced.trace, arguments.report.format, file));
             if !arguments.common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
         }
-        None => write(&traced.trace, arguments.report.format, &mut io::stderr().lock())?,
+        None => {
+            let mut err = BufWriter::new(io::stderr().lock());
+            // That nobody hears it is no failure of the command.
+            let _ = write(&traced.trace, arguments.report.format, &mut err).and_then(|()| err.flush());
+        }
     }
     Ok(traced.exit)
-}
-
-pub(super) fn write_report(trace: &Trace, format: Format, path: &Path) -> Result<(), Failure> {
-    write_file(path, |file| write(trace, format, file))
 }
 
 pub(super) fn write(trace: &Trace, format: Format, out: &mut impl Write) -> io::Result<()> {
