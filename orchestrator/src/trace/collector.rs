@@ -306,7 +306,7 @@ impl State {
             // What the run itself put there is not what was there before.
             self.old_contents.entry_ref(raw).or_insert(None);
         }
-        let kind = access.outcome.settle(access.kind);
+        let mut kind = access.outcome.settle(access.kind);
         // A link that has to be a directory is followed.
         let follow = access.follow || kind.observes() && (raw.ends_with(b"/") || raw.ends_with(b"/."));
         let change = access.change.filter(|_| !kind.observes());
@@ -321,6 +321,9 @@ impl State {
         } else {
             self.intern(&normal(raw))
         };
+        if kind == AccessKind::Read && self.is_directory(path, raw) {
+            kind = AccessKind::Stat;
+        }
         let merged = self.merged(image, path, kind, time_ns);
         merged.follow |= follow;
         merged.no_follow |= !follow;
@@ -366,9 +369,9 @@ impl State {
     }
 
     /// Whether what was opened is a directory, which the library does not know; looked up once for each path.
-    fn is_directory(&mut self, path: PathId, access: &Access<'_>) -> bool {
+    fn is_directory(&mut self, path: PathId, raw: &[u8]) -> bool {
         *self.directories.entry(path).or_insert_with(|| {
-            let identity = files::identity(&files::path_of(&access.path.pieces().concat()), true);
+            let identity = files::identity(&files::path_of(raw), true);
             identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
         })
     }
@@ -377,11 +380,6 @@ impl State {
         let next = self.paths.len() as PathId;
         *self.paths.entry_ref(path).or_insert(next)
     }
-}
-
-fn is_directory(path: &[u8]) -> bool {
-    let identity = files::identity(&files::path_of(path), true);
-    identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
 }
 
 /// Whether a path has a component `..`.
@@ -486,14 +484,9 @@ impl State {
         for (path, &id) in &self.paths {
             trace.paths[id as usize] = path.clone();
         }
-        let directories = self.directories_read(&trace);
         let accesses = std::mem::take(&mut self.accesses);
         trace.accesses.reserve(accesses.len());
         for ((image, path, kind), access) in accesses {
-            let kind = match kind {
-                AccessKind::Read if directories.contains(&path) => AccessKind::Stat,
-                kind => kind,
-            };
             trace.accesses.push(PathAccess {
                 process: owner(image as usize),
                 path,
