@@ -125,8 +125,9 @@ impl Sandbox {
         let mut command = self.command(crate::tracerun());
         command.arg("--summary").arg(&summary).args(options).arg("--").args(argv);
         let output = command.output().expect("tracerun runs");
-        let summary =
-            fs::read(summary).map_or(Value::Null, |text| serde_json::from_slice(&text).expect("JSON"));
+        // It stays empty when the command could not be started.
+        let written = fs::read(summary).ok().filter(|text| !text.is_empty());
+        let summary = written.map_or(Value::Null, |text| serde_json::from_slice(&text).expect("JSON"));
         ran(output, summary)
     }
 }
