@@ -1,6 +1,7 @@
 //! Everything a run's process tree did, merged from the records of all observers.
 
 mod collector;
+mod numbered;
 
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::{AccessKind, Before, Gap};

@@ -190,6 +190,9 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// How much of a report is written at once: traces are long.
+const BUFFER: usize = 64 << 10;
+
 /// Opens the file at `path` for a report, emptied.
 fn create_file(path: &Path) -> Result<File, Failure> {
     File::create(path).map_err(|source| Failure::File { path: path.to_owned(), source })
@@ -200,7 +203,7 @@ fn write_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let mut file = BufWriter::new(create_file(path)?);
+    let mut file = BufWriter::with_capacity(BUFFER, create_file(path)?);
     let written = write(&mut file).and_then(|()| file.flush());
     written.map_err(|source| Failure::File { path: path.to_owned(), source })
 }
@@ -208,7 +211,7 @@ fn write_file(
 /// Writes what came of a command, which has run, to a file opened before; the exit status is the command's, even if
 /// that fails.
 fn write_to(path: &Path, file: File, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
-    let mut file = BufWriter::new(file);
+    let mut file = BufWriter::with_capacity(BUFFER, file);
     if let Err(error) = write(&mut file).and_then(|()| file.flush()) {
         say(&format!("{}: {error}", path.display()));
     }

@@ -120,9 +120,9 @@ pub(super) fn summary(trace: &Trace) -> Line<'static> {
 
 /// A name as text, lossily, and, if that loses something, exactly in base64.
 fn text(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
-    match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed(text) => (Cow::Borrowed(text), None),
-        lossy => (lossy, Some(base64(bytes))),
+    match str::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text), None),
+        Err(_) => (String::from_utf8_lossy(bytes), Some(base64(bytes))),
     }
 }
 

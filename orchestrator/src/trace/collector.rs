@@ -1,5 +1,6 @@
 //! The sink of a run: merges records, which come from several observers in no particular order, into a `Trace`.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 
 use crate::fingerprint::Digest;
 
+use super::numbered::Numbered;
 use super::{
     Changes, Climbed, PathAccess, PathId, Process, ProcessCapture, ProcessExit, ProcessId, Trace, TraceGap,
 };
@@ -31,14 +33,14 @@ struct State {
     images: Vec<ImageState>,
     /// The images of each pid, in order of their start.
     of_pid: HashMap<u32, Vec<usize>>,
-    paths: HashMap<Vec<u8>, PathId>,
+    paths: Numbered<Vec<u8>>,
+    /// Whether the paths, as far as they were opened for reading, are directories.
+    directories: Vec<Option<bool>>,
     /// Names with `..`.
     climbing: HashMap<Vec<u8>, Climb>,
     /// Where the climbs of such names, up to their last `..`, led when they were first seen.
     climbed: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    accesses: HashMap<(u32, PathId, AccessKind), Merged>,
-    /// Whether the paths that were opened for reading are directories.
-    directories: HashMap<PathId, bool>,
+    accesses: Numbered<Merged>,
     /// The content of files before they were changed first; `None` while it is taken, and if it can't be had.
     old_contents: HashMap<Vec<u8>, Option<Digest>>,
     gaps: Vec<(shm_protocol::access::Gap, usize)>,
@@ -85,8 +87,17 @@ enum ImageExit {
     Exec(usize),
 }
 
+/// Who touched what, in which way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Touch {
+    image: u32,
+    path: PathId,
+    kind: AccessKind,
+}
+
 /// The accesses of one image to one path in one way.
 struct Merged {
+    touch: Touch,
     follow: bool,
     no_follow: bool,
     count: u32,
@@ -306,23 +317,24 @@ impl State {
             // What the run itself put there is not what was there before.
             self.old_contents.entry_ref(raw).or_insert(None);
         }
-        let mut kind = access.outcome.settle(access.kind);
+        let kind = access.outcome.settle(access.kind);
+        let (path, named) = if is_normal(raw) {
+            (self.intern(raw), None)
+        } else if climbs(raw) {
+            let climb = self.climb(raw, image, time_ns);
+            climb.real.map_or((climb.lexical, None), |real| (real, Some(climb.lexical)))
+        } else {
+            (self.intern(&normal(raw)), None)
+        };
+        let kind = match kind {
+            AccessKind::Read if self.is_directory(path, raw) => AccessKind::Stat,
+            kind => kind,
+        };
         // A link that has to be a directory is followed.
         let follow = access.follow || kind.observes() && (raw.ends_with(b"/") || raw.ends_with(b"/."));
         let change = access.change.filter(|_| !kind.observes());
-        let path = if is_normal(raw) {
-            self.intern(raw)
-        } else if climbs(raw) {
-            let climb = self.climb(raw, image, time_ns);
-            if climb.real.is_some() {
-                self.merged(image, climb.lexical, kind, time_ns);
-            }
-            climb.real.unwrap_or(climb.lexical)
-        } else {
-            self.intern(&normal(raw))
-        };
-        if kind == AccessKind::Read && self.is_directory(path, raw) {
-            kind = AccessKind::Stat;
+        if let Some(path) = named {
+            self.merged(image, path, kind, time_ns);
         }
         let merged = self.merged(image, path, kind, time_ns);
         merged.follow |= follow;
@@ -334,7 +346,9 @@ impl State {
 
     /// One more access of an image to a path in one way.
     fn merged(&mut self, image: usize, path: PathId, kind: AccessKind, time_ns: u64) -> &mut Merged {
-        let merged = self.accesses.entry((image as u32, path, kind)).or_insert(Merged {
+        let touch = Touch { image: image as u32, path, kind };
+        let number = self.accesses.number(&touch, || Merged {
+            touch,
             follow: false,
             no_follow: false,
             count: 0,
@@ -342,6 +356,7 @@ impl State {
             changes: None,
             earliest_change_ns: u64::MAX,
         });
+        let merged = self.accesses.item_mut(number);
         merged.count = merged.count.saturating_add(1);
         merged.first_ns = merged.first_ns.min(time_ns);
         merged
@@ -370,21 +385,30 @@ impl State {
 
     /// Whether what was opened is a directory, which the library does not know; looked up once for each path.
     fn is_directory(&mut self, path: PathId, raw: &[u8]) -> bool {
-        *self.directories.entry(path).or_insert_with(|| {
+        *self.directories[path as usize].get_or_insert_with(|| {
             let identity = files::identity(&files::path_of(raw), true);
             identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
         })
     }
 
     fn intern(&mut self, path: &[u8]) -> PathId {
-        let next = self.paths.len() as PathId;
-        *self.paths.entry_ref(path).or_insert(next)
+        let number = self.paths.number(path, || path.to_vec());
+        if number as usize == self.directories.len() {
+            self.directories.push(None);
+        }
+        number
     }
 }
 
 /// Whether a path has a component `..`.
 fn climbs(path: &[u8]) -> bool {
     path.split(|&byte| byte == b'/').any(|component| component == b"..")
+}
+
+impl Borrow<Touch> for Merged {
+    fn borrow(&self) -> &Touch {
+        &self.touch
+    }
 }
 
 impl Merged {
@@ -480,45 +504,20 @@ impl State {
         let owner = |image: usize| ids[image];
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
 
-        trace.paths = vec![Vec::new(); self.paths.len()];
-        for (path, &id) in &self.paths {
-            trace.paths[id as usize] = path.clone();
+        let merged = std::mem::take(&mut self.accesses).into_items();
+        trace.accesses = merged.into_iter().map(|merged| merged.into_access(&ids, since)).collect();
+        if self.images.iter().any(|image| image.taken_back.is_some()) {
+            trace.accesses = one_each(std::mem::take(&mut trace.accesses));
         }
-        let accesses = std::mem::take(&mut self.accesses);
-        trace.accesses.reserve(accesses.len());
-        for ((image, path, kind), access) in accesses {
-            trace.accesses.push(PathAccess {
-                process: owner(image as usize),
-                path,
-                kind,
-                follow: access.follow,
-                no_follow: access.no_follow,
-                count: access.count,
-                first_ns: since(access.first_ns),
-                changes: access.changes.map(|changes| Changes {
-                    before: changes.before,
-                    replaced_ns: changes.replaced_ns.map(since),
-                    modified_ns: changes.modified_ns.map(since),
-                    metadata_ns: changes.metadata_ns.map(since),
-                }),
-            });
-        }
-        let one_each = |access: &PathAccess| (access.process, access.path, access.kind);
-        trace.accesses.sort_unstable_by_key(one_each);
-        trace.accesses.dedup_by(|later, kept| {
-            let same = one_each(later) == one_each(kept);
-            if same {
-                kept.absorb(later);
-            }
-            same
-        });
-        trace.accesses.sort_unstable_by_key(|access| (access.first_ns, one_each(access)));
+        // They came nearly so, which makes this quick.
+        trace.accesses.sort_by_key(|access| access.first_ns);
 
         trace.old_contents = std::mem::take(&mut self.old_contents)
             .into_iter()
             .filter_map(|(raw, digest)| Some((self.known(&raw)?, digest?)))
             .collect();
         trace.old_contents.sort_unstable_by_key(|(path, _)| *path);
+        trace.paths = std::mem::take(&mut self.paths).into_items();
         trace.climbs = self.climbs(owner, since);
         trace.gaps = report
             .gaps
@@ -538,7 +537,7 @@ impl State {
     fn known(&self, raw: &[u8]) -> Option<PathId> {
         match self.climbing.get(raw) {
             Some(climb) => Some(climb.real.unwrap_or(climb.lexical)),
-            None => self.paths.get(&normal(raw)[..]).copied(),
+            None => self.paths.find(&normal(raw)[..]),
         }
     }
 
@@ -598,6 +597,42 @@ impl State {
         }
         ids
     }
+}
+
+impl Merged {
+    /// The same as the trace has it: with the ids of processes, and times that begin with the run.
+    fn into_access(self, ids: &[ProcessId], since: impl Fn(u64) -> u64) -> PathAccess {
+        let Touch { image, path, kind } = self.touch;
+        PathAccess {
+            process: ids[image as usize],
+            path,
+            kind,
+            follow: self.follow,
+            no_follow: self.no_follow,
+            count: self.count,
+            first_ns: since(self.first_ns),
+            changes: self.changes.map(|changes| Changes {
+                before: changes.before,
+                replaced_ns: changes.replaced_ns.map(&since),
+                modified_ns: changes.modified_ns.map(&since),
+                metadata_ns: changes.metadata_ns.map(&since),
+            }),
+        }
+    }
+}
+
+/// The accesses with those merged that are of the same process to the same path in the same way.
+fn one_each(mut accesses: Vec<PathAccess>) -> Vec<PathAccess> {
+    let key = |access: &PathAccess| (access.process, access.path, access.kind);
+    accesses.sort_unstable_by_key(key);
+    accesses.dedup_by(|later, kept| {
+        let same = key(later) == key(kept);
+        if same {
+            kept.absorb(later);
+        }
+        same
+    });
+    accesses
 }
 
 impl PathAccess {
@@ -784,8 +819,10 @@ mod tests {
             }
         }
         let state = collector.state();
-        assert_eq!((state.accesses.len(), state.paths.len(), state.climbing.len()), (100, 100, 100));
-        assert_eq!((state.climbed.len(), state.images.len()), (1, 1));
+        assert_eq!((state.climbing.len(), state.climbed.len(), state.images.len()), (100, 1, 1));
+        drop(state);
+        let trace = finish(&collector);
+        assert_eq!((trace.accesses.len(), trace.paths.len(), trace.accesses[0].count), (100, 100, 10));
     }
 
     #[test]
@@ -865,14 +902,13 @@ mod tests {
 
     #[test]
     fn a_link_named_as_a_folder_is_followed() {
-        let collector = Collector::new(0, None);
-        for (time, name) in [(200, "/p/link"), (300, "/p/link/"), (400, "/p/link/.")] {
+        for (name, is_followed) in [("/p/link", false), ("/p/link/", true), ("/p/link/.", true)] {
+            let collector = Collector::new(0, None);
             let path = Joined::absolute(name.as_bytes());
             let (kind, outcome) = (AccessKind::Stat, Outcome::Done);
             let access = Access { call: Call::lstat, kind, outcome, follow: false, change: None, path };
-            send(&collector, 7, time, Event::Access(access));
-            let seen = collector.state().accesses.values().map(|seen| (seen.follow, seen.no_follow)).next();
-            assert_eq!(seen, Some((time > 200, true)));
+            send(&collector, 7, 200, Event::Access(access));
+            assert_eq!(finish(&collector).accesses[0].follow, is_followed, "{name}");
         }
     }
 
