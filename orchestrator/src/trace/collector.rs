@@ -34,8 +34,6 @@ struct State {
     /// The images of each pid, in order of their start.
     of_pid: HashMap<u32, Vec<usize>>,
     paths: Numbered<Vec<u8>>,
-    /// Whether the paths, as far as they were opened for reading, are directories.
-    directories: Vec<Option<bool>>,
     /// Names with `..`.
     climbing: HashMap<Vec<u8>, Climb>,
     /// Where the climbs of such names, up to their last `..`, led when they were first seen.
@@ -326,10 +324,6 @@ impl State {
         } else {
             (self.intern(&normal(raw)), None)
         };
-        let kind = match kind {
-            AccessKind::Read if self.is_directory(path, raw) => AccessKind::Stat,
-            kind => kind,
-        };
         // A link that has to be a directory is followed.
         let follow = access.follow || kind.observes() && (raw.ends_with(b"/") || raw.ends_with(b"/."));
         let change = access.change.filter(|_| !kind.observes());
@@ -383,22 +377,14 @@ impl State {
         climb
     }
 
-    /// Whether what was opened is a directory, which the library does not know; looked up once for each path.
-    fn is_directory(&mut self, path: PathId, raw: &[u8]) -> bool {
-        *self.directories[path as usize].get_or_insert_with(|| {
-            let identity = files::identity(&files::path_of(raw), true);
-            identity.is_ok_and(|identity| identity.file_type == FileType::Directory)
-        })
-    }
-
     fn intern(&mut self, path: &[u8]) -> PathId {
-        let number = self.paths.number(path, || path.to_vec());
-        if number as usize == self.directories.len() {
-            self.directories.push(None);
-        }
-        number
+        self.paths.number(path, || path.to_vec())
     }
 }
+
+/// Up to how many paths that were opened are all looked at to tell directories from files. Of more, only those are
+/// that were listed, or that have something below them that was touched: a look costs as much as the run's own.
+const MOST_LOOKS: usize = 1024;
 
 /// Whether a path has a component `..`.
 fn climbs(path: &[u8]) -> bool {
@@ -504,8 +490,10 @@ impl State {
         let owner = |image: usize| ids[image];
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
 
-        let merged = std::mem::take(&mut self.accesses).into_items();
-        trace.accesses = merged.into_iter().map(|merged| merged.into_access(&ids, since)).collect();
+        self.settle_directories();
+        let merged = std::mem::take(&mut self.accesses).into_items().into_iter();
+        trace.accesses =
+            merged.filter(|merged| merged.count > 0).map(|merged| merged.into_access(&ids, since)).collect();
         if self.images.iter().any(|image| image.taken_back.is_some()) {
             trace.accesses = one_each(std::mem::take(&mut trace.accesses));
         }
@@ -555,6 +543,63 @@ impl State {
                 process: owner(image),
                 first_ns: since(first_ns),
             })
+            .collect()
+    }
+
+    /// To open a directory is not to read it, but to ask for its metadata; the observers do not know what they open.
+    fn settle_directories(&mut self) {
+        for number in self.directories_read() {
+            let read = self.accesses.item_mut(number);
+            let touch = Touch { kind: AccessKind::Stat, ..read.touch };
+            match self.accesses.find(&touch) {
+                None => self.accesses.item_mut(number).touch = touch,
+                Some(known) => {
+                    let read = self.accesses.item_mut(number);
+                    let (follow, no_follow, first_ns) = (read.follow, read.no_follow, read.first_ns);
+                    let count = std::mem::take(&mut read.count);
+                    let known = self.accesses.item_mut(known);
+                    known.follow |= follow;
+                    known.no_follow |= no_follow;
+                    known.count = known.count.saturating_add(count);
+                    known.first_ns = known.first_ns.min(first_ns);
+                }
+            }
+        }
+    }
+
+    /// The numbers of the accesses that opened a directory as if to read it.
+    fn directories_read(&self) -> Vec<u32> {
+        let paths = self.paths.items();
+        let mut likely = vec![false; paths.len()];
+        let mut last: &[u8] = b"";
+        for path in paths {
+            let parent = &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
+            if parent != last {
+                last = parent;
+                if let Some(parent) = self.paths.find(parent) {
+                    likely[parent as usize] = true;
+                }
+            }
+        }
+        let accesses = self.accesses.items();
+        for access in accesses.iter().filter(|access| access.touch.kind == AccessKind::List) {
+            likely[access.touch.path as usize] = true;
+        }
+        let reads = || (0..).zip(accesses).filter(|(_, access)| access.touch.kind == AccessKind::Read);
+        let look_at_all = reads().nth(MOST_LOOKS).is_none();
+        let mut known: HashMap<PathId, bool> = HashMap::new();
+        reads()
+            .map(|(number, access)| (number, access.touch.path))
+            .filter(|&(_, path)| look_at_all || likely[path as usize])
+            .filter(|&(_, path)| {
+                *known.entry(path).or_insert_with(|| {
+                    let place = files::path_of(&paths[path as usize]);
+                    let identity = files::identity(&place, true);
+                    // What is gone was what it looked like.
+                    identity.map_or(likely[path as usize], |now| now.file_type == FileType::Directory)
+                })
+            })
+            .map(|(number, _)| number)
             .collect()
     }
 
@@ -937,8 +982,37 @@ mod tests {
     #[test]
     fn reading_a_directory_is_asking_for_its_metadata() {
         let folder = tempfile::tempdir().expect("a folder");
-        let collector = Collector::new(0, None);
-        read(&collector, 7, 200, files::bytes_of(folder.path().as_os_str()));
-        assert_eq!(finish(&collector).accesses[0].kind, AccessKind::Stat);
+        let at = |name: &str| files::bytes_of(folder.path().join(name).as_os_str()).to_vec();
+        for name in ["plain", "listed", "entered", "looked at"] {
+            std::fs::create_dir(folder.path().join(name)).expect("made");
+        }
+        for files in [0, MOST_LOOKS] {
+            let collector = Collector::new(0, None);
+            for name in ["plain", "listed", "entered", "looked at", "gone", "file"] {
+                read(&collector, 7, 200, &at(name));
+            }
+            touch(&collector, 7, 300, AccessKind::List, None, &at("listed"));
+            touch(&collector, 7, 100, AccessKind::Stat, None, &at("looked at"));
+            touch(&collector, 7, 300, AccessKind::Stat, None, &at("looked at/x"));
+            for name in ["entered/x", "gone/x"] {
+                touch(&collector, 7, 300, AccessKind::Stat, None, &at(name));
+            }
+            for number in 0..files {
+                read(&collector, 7, 200, &at(&format!("{number}")));
+            }
+            let trace = finish(&collector);
+            let kinds = |name: &str| -> Vec<_> {
+                let of = trace.accesses.iter().filter(|access| trace.path(access.path) == at(name));
+                of.map(|access| (access.kind, access.count, access.first_ns)).collect()
+            };
+            for name in ["entered", "gone"] {
+                assert_eq!(kinds(name), [(AccessKind::Stat, 1, 200)], "{name}");
+            }
+            assert_eq!(kinds("looked at"), [(AccessKind::Stat, 2, 100)]);
+            assert_eq!(kinds("listed"), [(AccessKind::Stat, 1, 200), (AccessKind::List, 1, 300)]);
+            assert_eq!(kinds("file"), [(AccessKind::Read, 1, 200)]);
+            let plain = if files == 0 { AccessKind::Stat } else { AccessKind::Read };
+            assert_eq!(kinds("plain"), [(plain, 1, 200)]);
+        }
     }
 }

@@ -55,6 +55,11 @@ impl<T> Numbered<T> {
     }
 
     /// All items, in order.
+    pub(super) fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// All items, in order.
     pub(super) fn into_items(self) -> Vec<T> {
         self.items
     }
