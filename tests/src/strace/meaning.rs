@@ -76,7 +76,9 @@ impl Observer {
             "renameat" | "renameat2" => self.renamed(call, At::Pair(0), At::Pair(2), flags(4)),
             "link" => self.linked(call, At::Name(0), At::Name(1)),
             "linkat" => self.linked(call, At::Pair(0), At::Pair(2)),
-            "unlink" | "rmdir" => self.touched(call, At::Name(0), Delete),
+            "unlink" => self.touched(call, At::Name(0), Delete),
+            "rmdir" => self.directory_removed(call, At::Name(0)),
+            "unlinkat" if flags(2).contains("AT_REMOVEDIR") => self.directory_removed(call, At::Pair(0)),
             "unlinkat" => self.touched(call, At::Pair(0), Delete),
             "symlink" => self.touched(call, At::Name(1), Write),
             "symlinkat" => self.touched(call, At::Pair(1), Write),
@@ -254,6 +256,17 @@ impl Observer {
             self.observed.perhaps.insert(Touched { path, kind });
         } else {
             self.add(&path, kind);
+        }
+    }
+
+    /// What is gone by now was a directory when it was opened.
+    fn directory_removed(&mut self, call: &Call, at: At) {
+        self.touched(call, at, Delete);
+        if let (Some(path), Ended::Done(..)) = (self.path(call, at), &call.ended) {
+            let opened = Touched { path: normal(&path), kind: Read };
+            if self.observed.touched.remove(&opened) {
+                self.observed.touched.insert(Touched { kind: Stat, ..opened });
+            }
         }
     }
 
