@@ -47,7 +47,9 @@ pub(super) fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     };
 
     if !common.quiet {
-        if let Some(trouble) = &report.trouble {
+        // One line is enough to say that the store fails.
+        let told = matches!(report.record.outcome, Outcome::StoreFailed { .. });
+        if let Some(trouble) = report.trouble.as_ref().filter(|_| !told) {
             say(&format!("warning: {trouble}"));
         }
         say(&line(&report));
