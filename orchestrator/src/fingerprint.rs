@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use shm_protocol::access::AccessKind;
 
 use crate::bytes::{self, Bytes};
+use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
 use crate::task::ActionKey;
 use crate::wire;
@@ -127,12 +128,6 @@ impl PathSet {
         }
         digest.finish()
     }
-
-    /// What the observations come to now.
-    #[must_use]
-    pub fn observe(&self, observer: &mut Observer<'_>) -> Vec<InputState> {
-        self.observations.iter().map(|observation| observer.state(observation)).collect()
-    }
 }
 
 /// What one observation came to.
@@ -174,6 +169,25 @@ pub enum InputState {
     Refused,
 }
 
+impl InputState {
+    pub(crate) fn add_to(&self, digest: &mut Framed) {
+        let mode = |mode: Option<u16>| mode.map_or(u64::MAX, u64::from);
+        match self {
+            Self::Absent => digest.number(0),
+            Self::Present => digest.number(1),
+            Self::File { digest: content, mode: bits } => {
+                digest.number(2).digest(*content).number(mode(*bits))
+            }
+            Self::Unreadable { mode, size } => digest.number(3).number(u64::from(*mode)).number(*size),
+            Self::Directory { mode: bits } => digest.number(4).number(mode(*bits)),
+            Self::Listing(entries) => digest.number(5).digest(*entries),
+            Self::Symlink { target } => digest.number(6).field(target),
+            Self::Other => digest.number(7),
+            Self::Refused => digest.number(8),
+        };
+    }
+}
+
 /// Digest over an action key and every observation of a path set as the file system was: runs that agree in it
 /// saw the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -185,23 +199,8 @@ impl Fingerprint {
     pub fn new(key: ActionKey, path_set: Digest, states: &[InputState]) -> Self {
         let mut digest = Framed::new("tracerun fingerprint");
         digest.digest(key.0).digest(path_set);
-        let mode = |mode: Option<u16>| mode.map_or(u64::MAX, u64::from);
         for state in states {
-            match state {
-                InputState::Absent => digest.number(0),
-                InputState::Present => digest.number(1),
-                InputState::File { digest: content, mode: bits } => {
-                    digest.number(2).digest(*content).number(mode(*bits))
-                }
-                InputState::Unreadable { mode, size } => {
-                    digest.number(3).number(u64::from(*mode)).number(*size)
-                }
-                InputState::Directory { mode: bits } => digest.number(4).number(mode(*bits)),
-                InputState::Listing(entries) => digest.number(5).digest(*entries),
-                InputState::Symlink { target } => digest.number(6).field(target),
-                InputState::Other => digest.number(7),
-                InputState::Refused => digest.number(8),
-            };
+            state.add_to(&mut digest);
         }
         Self(digest.finish())
     }
@@ -210,6 +209,7 @@ impl Fingerprint {
 /// Looks at the file system, at each thing once.
 pub struct Observer<'d> {
     declarations: &'d Declarations,
+    known: &'d KnownDigests,
     identities: HashMap<(Bytes, bool), Result<Identity, InputState>>,
     digests: HashMap<(u64, u64, u64, i128, i128), Digest>,
 }
@@ -217,8 +217,13 @@ pub struct Observer<'d> {
 impl<'d> Observer<'d> {
     /// One that has seen nothing yet.
     #[must_use]
-    pub fn new(declarations: &'d Declarations) -> Self {
-        Self { declarations, identities: HashMap::new(), digests: HashMap::new() }
+    pub fn new(declarations: &'d Declarations, known: &'d KnownDigests) -> Self {
+        Self { declarations, known, identities: HashMap::new(), digests: HashMap::new() }
+    }
+
+    /// What files are known to hold.
+    pub(crate) fn known(&self) -> &'d KnownDigests {
+        self.known
     }
 
     /// What an observation comes to.
@@ -258,15 +263,15 @@ impl<'d> Observer<'d> {
             .clone()
     }
 
-    /// The digest of the regular file at `path`, which has this identity. The only place that reads a file to
-    /// know its content: what is known of it already is found here.
+    /// The digest of the regular file at `path`, which has this identity. It is read only if
+    /// neither this process nor another has done so since it changed.
     pub(crate) fn digest_of(&mut self, path: &Path, identity: &Identity) -> io::Result<Digest> {
         let Identity { device, inode, size, mtime_ns, ctime_ns, .. } = *identity;
         let key = (device, inode, size, mtime_ns, ctime_ns);
         if let Some(digest) = self.digests.get(&key) {
             return Ok(*digest);
         }
-        let digest = Digest::of_reader(File::open(path)?)?;
+        let digest = self.known.digest_of(path, identity)?;
         self.digests.insert(key, digest);
         Ok(digest)
     }
@@ -321,7 +326,7 @@ pub(crate) fn entries(path: &Path) -> io::Result<Vec<(Bytes, FileType)>> {
 }
 
 /// A component that is not there, or no directory, makes the path absent; all else is a refusal.
-fn refusal(error: &io::Error) -> InputState {
+pub(crate) fn refusal(error: &io::Error) -> InputState {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => InputState::Absent,
         _ => InputState::Refused,
@@ -352,7 +357,7 @@ mod tests {
 
     fn look(path: PathBuf, kind: AccessKind, follow: bool) -> InputState {
         let observation = Observation { path: path.as_path().into(), kind, follow, left_out: Vec::new() };
-        Observer::new(&declarations(Path::new("/"), &[])).state(&observation)
+        Observer::new(&declarations(Path::new("/"), &[]), &KnownDigests::default()).state(&observation)
     }
 
     #[test]
@@ -393,7 +398,7 @@ mod tests {
             let left_out = left_out.iter().map(|name| name.as_bytes().into()).collect();
             let observation =
                 Observation { path: path.clone(), kind: AccessKind::List, follow: false, left_out };
-            Observer::new(&declarations).state(&observation)
+            Observer::new(&declarations, &KnownDigests::default()).state(&observation)
         };
         let empty = listing(&[]);
         fs::write(folder.path().join("a.log"), "").unwrap();

@@ -19,6 +19,7 @@ use self::uncacheable::actor;
 pub use self::uncacheable::{Actor, TerminalLoss, Uncacheable, Unseen};
 use crate::archive::{Left, Look, Output};
 use crate::bytes;
+use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
 use crate::fingerprint::{InputState, Observation, Observer, PathSet, listing_of};
 use crate::task::{StdinKey, Task};
@@ -33,6 +34,8 @@ pub struct RunFacts<'a> {
     pub started: i128,
     /// How the command ended.
     pub exit: Exit,
+    /// What files are known to hold.
+    pub known: &'a KnownDigests,
 }
 
 /// What a run depended on and what it made.
@@ -42,6 +45,8 @@ pub struct Footprint {
     pub inputs: Inputs,
     /// What it made.
     pub outputs: Outputs,
+    /// As [`RunFacts::started`].
+    pub started: i128,
 }
 
 /// The observations of a run that count.
@@ -81,7 +86,7 @@ pub fn judge(
         facts,
         declarations,
         places,
-        observer: Observer::new(declarations),
+        observer: Observer::new(declarations, facts.known),
         changes,
         lost_links,
         found: BTreeMap::new(),
@@ -186,7 +191,7 @@ impl Judge<'_> {
             inputs.states.push(state);
             inputs.readers.push(reader);
         }
-        Ok(Footprint { inputs, outputs })
+        Ok(Footprint { inputs, outputs, started: self.facts.started })
     }
 
     fn actor(&self, process: ProcessId) -> Actor {

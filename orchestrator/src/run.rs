@@ -162,7 +162,7 @@ pub fn run(
     let grace = if trace.survivors.is_empty() { capture.grace } else { Duration::ZERO };
     let output = tee.finish(grace);
 
-    let facts = |started| RunFacts { trace: &trace, started, exit };
+    let facts = |started| RunFacts { trace: &trace, started, exit, known: store.known() };
     let judged = match (barrier, output) {
         (Err(error), _) => Err(Refusal::Store(error.to_string())),
         (Ok(started), Output::Whole(terminal)) => judge(task, &facts(started), &declarations)
@@ -187,7 +187,7 @@ pub fn run(
         Ok((footprint, terminal)) => {
             (report.inputs, report.outputs) = listed(&footprint);
             let kept =
-                (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, exit, id)).transpose();
+                (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, &report.record)).transpose();
             match kept {
                 Ok(kept) => Outcome::Miss { reasons, kept: kept.map(|kept| kept.fingerprint) },
                 Err(error) => Outcome::StoreFailed { error: error.to_string() },
@@ -260,10 +260,7 @@ fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) 
     let record = RunRecord::of(task, id, began, entry.exit(), outcome);
     let trouble = remember(store, &record, None);
     let inputs = entry.path_set().observations.iter().map(|input| (input.path.clone(), input.kind)).collect();
-    let saved = store
-        .run(entry.run())
-        .ok()
-        .map(|run| Duration::from_millis(run.wall_ms.saturating_sub(record.wall_ms)));
+    let saved = Some(entry.wall().saturating_sub(Duration::from_millis(record.wall_ms)));
     Report {
         record,
         fingerprint: Some(entry.fingerprint()),

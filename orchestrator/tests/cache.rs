@@ -447,16 +447,7 @@ fn many_at_once_keep_and_find_their_runs() {
                 });
                 let footprint = footprint.unwrap_or_else(|why| panic!("not cached: {why:?}"));
                 for _ in 0..3 {
-                    world
-                        .store
-                        .keep(
-                            &task,
-                            &footprint,
-                            &[],
-                            shm_protocol::record::Exit::Code(0),
-                            tracerun::cache::RunId::new(),
-                        )
-                        .unwrap();
+                    world.store.keep(&task, &footprint, &[], &fake::ended(&task)).unwrap();
                     assert!(matches!(world.store.look_up(&task).unwrap(), Lookup::Hit(_)));
                 }
             });

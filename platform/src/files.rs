@@ -1,6 +1,7 @@
 //! Facts about files that the standard library gives on some systems only, and the writes that need care.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -45,6 +46,45 @@ pub struct Identity {
 /// As `stat` and `lstat`.
 pub fn identity(path: &Path, follow: bool) -> io::Result<Identity> {
     os::files::identity(path, follow)
+}
+
+/// The identity of an open file.
+///
+/// # Errors
+/// As `fstat`.
+pub fn identity_of_open(file: &File) -> io::Result<Identity> {
+    os::files::identity_of_open(file)
+}
+
+/// Whether the file system that holds `path` is one that gives whatever is changed a new status change time: those of
+/// networks and of user space need not, and some have none.
+#[must_use]
+pub fn keeps_change_times(path: &Path) -> bool {
+    os::files::keeps_change_times(path)
+}
+
+/// What names the present boot of the system.
+///
+/// # Errors
+/// The system does not tell.
+pub fn boot_id() -> io::Result<Vec<u8>> {
+    os::files::boot_id()
+}
+
+/// Fills `buffer` from `offset` of a regular file, as far as there is something; says how far.
+///
+/// # Errors
+/// As `pread`.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    os::files::read_at(file, buffer, offset)
+}
+
+/// Writes at `offset` of a file.
+///
+/// # Errors
+/// As `pwrite`.
+pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    os::files::write_at(file, bytes, offset)
 }
 
 /// Sets the permission bits of a file or directory.

@@ -87,12 +87,33 @@ pub(crate) mod process {
 
 pub(crate) mod files {
     use std::ffi::{OsStr, OsString};
+    use std::fs::File;
     use std::io;
     use std::path::{Path, PathBuf};
 
     use crate::files::Identity;
 
     pub(crate) fn identity(_: &Path, _: bool) -> io::Result<Identity> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn identity_of_open(_: &File) -> io::Result<Identity> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn keeps_change_times(_: &Path) -> bool {
+        false
+    }
+
+    pub(crate) fn boot_id() -> io::Result<Vec<u8>> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn write_at(_: &File, _: &[u8], _: u64) -> io::Result<()> {
         Err(super::unsupported())
     }
 

@@ -17,7 +17,7 @@ impl Store {
     pub(super) fn keep_bytes(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
         if self.has_blob(digest, bytes.len() as u64).is_err() {
-            self.write(&self.blob_path(digest), bytes, false)?;
+            self.write(&self.blob_path(digest), bytes)?;
         }
         Ok(digest)
     }

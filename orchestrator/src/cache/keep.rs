@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use shm_protocol::record::Exit;
 
 use super::records::{Found, Record};
-use super::{RunId, Store, StoreError};
+use super::seen::Seen;
+use super::{RunId, RunRecord, Store, StoreError};
 use crate::archive::{Left, Output};
 use crate::fingerprint::{Digest, Fingerprint, InputState, PathSet};
 use crate::footprint::{Actor, Footprint, Inputs};
@@ -13,7 +14,7 @@ use crate::wire;
 
 /// How many path sets are kept for an action key.
 const MOST_SETS: usize = 16;
-/// How many results of a path set are known by the key; older ones are found all the same by their fingerprint.
+/// How many results of a path set are looked at.
 const MOST_RESULTS: usize = 32;
 
 /// Where terminal output went.
@@ -80,16 +81,26 @@ pub(super) struct ResultRecord {
     pub(super) terminal: Option<Digest>,
     /// Stream and length of each piece.
     pub(super) chunks: Vec<(Stream, u64)>,
-    /// What each observation came to, and who made it: only to tell what made another run differ.
+    /// How long it took, milliseconds.
+    pub(super) wall_ms: u64,
+}
+
+/// What each observation of a run came to, and who made it: only to tell what made another run differ.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Details {
     pub(super) states: Vec<InputState>,
     pub(super) readers: Vec<u32>,
     pub(super) actors: Vec<Actor>,
 }
 
+impl Record for Details {
+    const FOLDER: &'static str = "details";
+    const KIND: u8 = 8;
+}
+
 impl Record for ResultRecord {
     const FOLDER: &'static str = "results";
     const KIND: u8 = 3;
-    const DURABLE: bool = true;
 }
 
 /// The action key of the last kept run of a command line, taken apart.
@@ -109,8 +120,7 @@ impl Store {
         task: &Task,
         footprint: &Footprint,
         terminal: &[OutputChunk],
-        exit: Exit,
-        run: RunId,
+        run: &RunRecord,
     ) -> Result<Kept, StoreError> {
         for output in &footprint.outputs.changed {
             if let Left::File { digest, size, .. } = &output.left {
@@ -122,17 +132,19 @@ impl Store {
         let (action_key, set) = (task.action_key(), path_set.digest());
         let fingerprint = Fingerprint::new(action_key, set, states);
         let result = ResultRecord {
-            run,
+            run: run.id,
             path_set: set,
-            exit,
+            exit: run.exit,
             outputs: footprint.outputs.changed.clone(),
             terminal: if whole.is_empty() { None } else { Some(self.keep_bytes(&whole)?) },
             chunks: terminal.iter().map(|chunk| (chunk.stream, chunk.bytes.len() as u64)).collect(),
-            states: states.clone(),
-            readers: readers.clone(),
-            actors: actors.clone(),
+            wall_ms: run.wall_ms,
         };
-        self.write_record(&fingerprint.0.to_string(), &result)?;
+        let name = fingerprint.0.to_string();
+        self.write_record(&name, &result)?;
+        let details = Details { states: states.clone(), readers: readers.clone(), actors: actors.clone() };
+        self.write_record(&name, &details)?;
+        self.write_record(&name, &Seen::of(path_set, states, self.known(), footprint.started))?;
         if !self.record_path::<PathSet>(&set.to_string()).exists() {
             self.write_record(&set.to_string(), path_set)?;
         }

@@ -1,18 +1,20 @@
 //! Looking a task up: is there a kept run that saw what a run would see now, and if not, why not?
 
+use std::time::Duration;
+
 use platform::files::FileType;
-use serde::{Deserialize, Serialize};
-use shm_protocol::access::{AccessKind, Before};
+use shm_protocol::access::Before;
 use shm_protocol::record::Exit;
 
 use super::keep::{KeyRecord, ResultRecord};
+use super::miss::{Difference, MissReason};
 use super::records::Found;
+use super::seen::{Compared, Glance, Seen};
 use super::{OutputChunk, RunId, Store, StoreError};
 use crate::archive::{self, Left, Output, RestoreError, Restored, Standing};
 use crate::bytes::{self, Bytes};
 use crate::declarations::{BadGlob, Declarations};
-use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet, entries};
-use crate::footprint::Actor;
+use crate::fingerprint::{Digest, Fingerprint, Observer, PathSet, entries};
 use crate::task::{ActionKey, KeyParts, Task};
 
 /// What a look-up came to.
@@ -22,109 +24,6 @@ pub enum Lookup {
     Hit(Box<Entry>),
     /// There is none; in order of importance.
     Miss(Vec<MissReason>),
-}
-
-/// Why there is no kept run to take the place of this one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MissReason {
-    /// No run of this command line in this directory was kept.
-    FirstRun,
-    /// A variable is another than in the last kept run, or was not set in one of them.
-    Variable {
-        /// Its name.
-        name: Bytes,
-        /// How it differs.
-        difference: Difference,
-    },
-    /// The file mode creation mask is another.
-    Umask {
-        /// In the last kept run.
-        before: u32,
-        /// Now.
-        now: u32,
-    },
-    /// Standard input holds something else.
-    Stdin,
-    /// The options and settings are others.
-    Policy,
-    /// The root or the name of the working directory is another.
-    Place,
-    /// Runs with the same key were kept, but not one with all of this.
-    Unknown,
-    /// An observation comes to something else.
-    Input {
-        /// The path.
-        path: Bytes,
-        /// How it differs.
-        difference: Difference,
-        /// Whether it was executed, read, listed …
-        #[serde(with = "crate::wire::kind")]
-        kind: AccessKind,
-        /// Who observed it first in the last kept run.
-        reader: Actor,
-    },
-    /// What stands where the run puts an output is neither what it found there nor what it left there.
-    Output {
-        /// The path.
-        path: Bytes,
-    },
-    /// In a folder that the run makes stands something that it did not make.
-    Stranger {
-        /// The path.
-        path: Bytes,
-    },
-    /// A record of the store was damaged.
-    Damaged,
-}
-
-/// How something differs from the last kept run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Difference {
-    /// It was not there.
-    Appeared,
-    /// It is not there.
-    Disappeared,
-    /// What is in it: the content of a file, the entries of a directory, the value of a variable.
-    Content,
-    /// Its permission bits.
-    Mode {
-        /// In the last kept run.
-        before: u16,
-        /// Now.
-        now: u16,
-    },
-    /// Where a symbolic link leads.
-    Target {
-        /// In the last kept run.
-        before: Bytes,
-        /// Now.
-        now: Bytes,
-    },
-    /// A file was a directory, a directory a symbolic link, or the like.
-    Type,
-    /// It can be looked at only in one of them.
-    Access,
-}
-
-impl Difference {
-    fn between(before: &InputState, now: &InputState) -> Self {
-        use InputState::{Absent, Directory, File, Listing, Refused, Symlink, Unreadable};
-        match (before, now) {
-            (Absent, _) => Self::Appeared,
-            (_, Absent) => Self::Disappeared,
-            (Refused | Unreadable { .. }, _) | (_, Refused | Unreadable { .. }) => Self::Access,
-            (File { digest, .. }, File { digest: other, .. }) if digest != other => Self::Content,
-            (File { mode: before, .. }, File { mode: now, .. })
-            | (Directory { mode: before }, Directory { mode: now }) => {
-                Self::Mode { before: before.unwrap_or_default(), now: now.unwrap_or_default() }
-            }
-            (Listing(_), Listing(_)) => Self::Content,
-            (Symlink { target: before }, Symlink { target: now }) => {
-                Self::Target { before: before.clone(), now: now.clone() }
-            }
-            _ => Self::Type,
-        }
-    }
 }
 
 /// A kept run that saw what a run would see now.
@@ -161,6 +60,12 @@ impl Entry {
     #[must_use]
     pub fn exit(&self) -> Exit {
         self.result.exit
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn wall(&self) -> Duration {
+        Duration::from_millis(self.result.wall_ms)
     }
 
     /// What it observed.
@@ -222,7 +127,7 @@ impl Store {
             Found::Missing => return Ok(Lookup::Miss(self.other_key(task)?)),
         };
         let declarations = Declarations::of(task)?;
-        let mut observer = Observer::new(&declarations);
+        let mut observer = Observer::new(&declarations, self.known());
         let (mut outputs, mut inputs) = (Vec::new(), Vec::new());
         let mut damaged = false;
         for known in &record.sets {
@@ -230,24 +135,43 @@ impl Store {
                 damaged = true;
                 continue;
             };
-            let states = path_set.observe(&mut observer);
-            let fingerprint = Fingerprint::new(key, known.set, &states);
-            if let Some(result) = self.result(fingerprint, known.set)? {
-                match self.outputs_in_place(&result, &record, &declarations, &mut observer)? {
-                    Ok(right) => {
-                        let entry = Entry { action_key: key, fingerprint, path_set, result, right };
-                        return Ok(Lookup::Hit(Box::new(entry)));
+            let mut glance = Glance::new(&path_set);
+            let mut same = None;
+            for &fingerprint in &known.results {
+                let seen = match self.read_record::<Seen>(&fingerprint.0.to_string())? {
+                    Found::Whole(seen) if seen.is_of(&path_set) => seen,
+                    _ => {
+                        damaged = true;
+                        continue;
                     }
-                    Err(reasons) => outputs.extend(reasons),
+                };
+                let is_first = inputs.is_empty();
+                match glance.compare(&seen, &mut observer, is_first) {
+                    Compared::Same(renewed) => {
+                        if let Some(renewed) = renewed {
+                            // Where it can't be written, the next look-up has more to read.
+                            let _ = self.write_record(&fingerprint.0.to_string(), &renewed);
+                        }
+                        same = Some(fingerprint);
+                        break;
+                    }
+                    Compared::Differs(differing) if is_first => {
+                        inputs = self.differences(&path_set, fingerprint, &differing, &mut observer)?;
+                    }
+                    Compared::Differs(_) => {}
                 }
-            } else if inputs.is_empty() {
-                match known.results.first() {
-                    Some(&newest) => match self.result(newest, known.set)? {
-                        Some(newest) => inputs = differences(&path_set, &newest, &states),
-                        None => damaged = true,
-                    },
-                    None => damaged = true,
+            }
+            let Some(fingerprint) = same else { continue };
+            let Some(result) = self.result(fingerprint, known.set)? else {
+                damaged = true;
+                continue;
+            };
+            match self.outputs_in_place(&result, &record, &declarations, &mut observer)? {
+                Ok(right) => {
+                    let entry = Entry { action_key: key, fingerprint, path_set, result, right };
+                    return Ok(Lookup::Hit(Box::new(entry)));
                 }
+                Err(reasons) => outputs.extend(reasons),
             }
         }
         // A run that saw the same, and would be a hit but for its outputs, is nearer than one that saw another.
@@ -371,30 +295,4 @@ fn stranger(outputs: &[Output], declarations: &Declarations, observer: &mut Obse
         }
     }
     None
-}
-
-/// The observations that come to something else than in a kept run, content first.
-fn differences(path_set: &PathSet, kept: &ResultRecord, now: &[InputState]) -> Vec<MissReason> {
-    let mut reasons: Vec<MissReason> = Vec::new();
-    for (index, observation) in path_set.observations.iter().enumerate() {
-        let (Some(before), Some(now)) = (kept.states.get(index), now.get(index)) else {
-            break;
-        };
-        // A file that was read and looked at is named once.
-        let named = reasons
-            .last()
-            .is_some_and(|last| matches!(last, MissReason::Input { path, .. } if *path == observation.path));
-        if before != now && !named {
-            let reader = kept.readers.get(index).and_then(|&reader| kept.actors.get(reader as usize));
-            reasons.push(MissReason::Input {
-                path: observation.path.clone(),
-                difference: Difference::between(before, now),
-                kind: observation.kind,
-                reader: reader.cloned().unwrap_or_default(),
-            });
-        }
-    }
-    // A directory's entries change with what is in it: a file says more.
-    reasons.sort_by_key(|reason| matches!(reason, MissReason::Input { kind: AccessKind::List, .. }));
-    reasons
 }

@@ -2,27 +2,33 @@
 
 mod blobs;
 mod keep;
+mod known;
 mod lookup;
+mod miss;
 mod records;
 mod runs;
+mod seen;
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use platform::files;
 
 pub use self::keep::{Kept, OutputChunk, Stream};
-pub use self::lookup::{Difference, Entry, Lookup, MissReason};
+pub use self::known::KnownDigests;
+pub use self::lookup::{Entry, Lookup};
+pub use self::miss::{Difference, MissReason};
 pub use self::runs::{Outcome, RunError, RunId, RunRecord};
 use crate::declarations::BadGlob;
 use crate::fingerprint::Framed;
 
 /// Version of everything in the store: of the records' form, and of what a kept run means. Raise it whenever
 /// either changes, such as the variables that do not count.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// Why the store could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +98,7 @@ impl StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    known: Arc<KnownDigests>,
 }
 
 /// How much a store holds.
@@ -110,7 +117,8 @@ pub struct Stats {
 }
 
 /// The folders of a store that hold records and contents.
-const FOLDERS: [&str; 7] = ["keys", "sets", "results", "commands", "blobs", "runs", "traces"];
+const FOLDERS: [&str; 9] =
+    ["keys", "sets", "results", "details", "seen", "commands", "blobs", "runs", "traces"];
 
 impl Store {
     /// Opens the store under `folder`, which is made if it is not there.
@@ -120,7 +128,8 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                            # This folder is a cache of tracerun. See https://bford.info/cachedir/\n";
-        let store = Self { folder: folder.join(format!("v{FORMAT_VERSION}")) };
+        let own = folder.join(format!("v{FORMAT_VERSION}"));
+        let store = Self { known: Arc::new(KnownDigests::of(own.clone())), folder: own };
         for path in [folder, &store.folder] {
             files::create_private_folder(path).map_err(StoreError::io(path, "make this cache folder"))?;
             if files::is_writable_by_others(path)
@@ -131,7 +140,7 @@ impl Store {
         }
         let tag = store.folder.join("CACHEDIR.TAG");
         if !tag.exists() {
-            store.write(&tag, TAG.as_bytes(), false)?;
+            store.write(&tag, TAG.as_bytes())?;
         }
         Ok(store)
     }
@@ -140,6 +149,12 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder
+    }
+
+    /// What files are known to hold.
+    #[must_use]
+    pub fn known(&self) -> &KnownDigests {
+        &self.known
     }
 
     /// The folder for the preload library.
@@ -188,14 +203,13 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a file into the store whole: nobody sees a part of it. With `durable` it survives a crash.
-    fn write(&self, path: &Path, content: &[u8], durable: bool) -> Result<(), StoreError> {
+    /// Puts a file into the store whole: no process sees a part of it.
+    fn write(&self, path: &Path, content: &[u8]) -> Result<(), StoreError> {
         use std::io::Write;
         let failed = || StoreError::io(path, "write it");
         self.place(path, |temporary| {
             let mut file = fs::File::create_new(temporary).map_err(failed())?;
-            file.write_all(content).map_err(failed())?;
-            if durable { file.sync_all().map_err(failed()) } else { Ok(()) }
+            file.write_all(content).map_err(failed())
         })
     }
 

@@ -20,8 +20,6 @@ pub(super) trait Record: Serialize + DeserializeOwned {
     const FOLDER: &'static str;
     /// The kind, in the record's header.
     const KIND: u8;
-    /// Whether it is to survive a crash right away.
-    const DURABLE: bool = false;
 }
 
 /// A record that was looked for.
@@ -67,7 +65,7 @@ impl Store {
 
     pub(super) fn write_record<R: Record>(&self, name: &str, record: &R) -> Result<(), StoreError> {
         let path = self.record_path::<R>(name);
-        self.write(&path, &encode(record, &path)?, R::DURABLE)
+        self.write(&path, &encode(record, &path)?)
     }
 }
 
@@ -171,7 +169,7 @@ mod tests {
         bytes[4] += 1;
         fs::write(&path, &bytes).unwrap();
         let error = store.read_record::<Note>("a").unwrap_err();
-        assert!(matches!(error, StoreError::Version { found: 2, .. }), "{error}");
+        assert!(matches!(error, StoreError::Version { found: 3, .. }), "{error}");
         assert!(path.exists());
     }
 }

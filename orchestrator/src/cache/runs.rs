@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use shm_protocol::record::Exit;
 
-use super::lookup::MissReason;
+use super::miss::MissReason;
 use super::records::{Found, Record};
 use super::{Store, StoreError, unique};
 use crate::bytes::Bytes;

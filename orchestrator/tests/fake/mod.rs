@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use platform::files::{self, FileType};
 use shm_protocol::access::{AccessKind, Before};
 use shm_protocol::record::Exit;
 use tracerun::archive::Restored;
-use tracerun::cache::{Lookup, MissReason, OutputChunk, RunId, Store, Stream};
+use tracerun::cache::{Lookup, MissReason, Outcome, OutputChunk, RunId, RunRecord, Store, Stream};
 use tracerun::declarations::Declarations;
 use tracerun::fingerprint::Digest;
 use tracerun::footprint::{Footprint, RunFacts, Uncacheable, judge};
@@ -105,7 +106,8 @@ impl World {
         trace.accesses.sort_by_key(|access| access.first_ns);
         edit(&mut trace);
         let declarations = Declarations::of(&self.task).unwrap();
-        judge(&self.task, &RunFacts { trace: &trace, started, exit: Exit::Code(0) }, &declarations)
+        let (trace, known) = (&trace, self.store.known());
+        judge(&self.task, &RunFacts { trace, started, exit: Exit::Code(0), known }, &declarations)
     }
 
     /// Runs `program` with cache, as the command line does.
@@ -127,7 +129,7 @@ impl World {
             OutputChunk { stream: Stream::Stdout, bytes: b"built\n".to_vec() },
             OutputChunk { stream: Stream::Stderr, bytes: b"warning\n".to_vec() },
         ];
-        self.store.keep(&self.task, footprint, &terminal, Exit::Code(0), RunId::new()).unwrap();
+        self.store.keep(&self.task, footprint, &terminal, &ended(&self.task)).unwrap();
     }
 
     /// Runs `program`, which has to be a miss.
@@ -322,6 +324,11 @@ impl Program {
         let code: String = sources.iter().map(|source| self.read(source)).collect();
         self.write(object, &format!("compiled {code}"));
     }
+}
+
+/// The record of a run of this task that ended well.
+pub(crate) fn ended(task: &Task) -> RunRecord {
+    RunRecord::of(task, RunId::new(), SystemTime::now(), Exit::Code(0), Outcome::Traced)
 }
 
 /// The digest of every regular file under a folder.

@@ -4,15 +4,46 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use nix::sys::statfs::{self, FsType};
 
 use crate::files::{FileType, Identity};
 
 pub(crate) fn identity(path: &Path, follow: bool) -> io::Result<Identity> {
     let metadata = if follow { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
     Ok(identity_of(&metadata))
+}
+
+pub(crate) fn identity_of_open(file: &fs::File) -> io::Result<Identity> {
+    Ok(identity_of(&file.metadata()?))
+}
+
+pub(crate) fn keeps_change_times(path: &Path) -> bool {
+    /// Those of which it is known.
+    const RELIABLE: [FsType; 6] = [
+        statfs::EXT4_SUPER_MAGIC,
+        statfs::XFS_SUPER_MAGIC,
+        statfs::BTRFS_SUPER_MAGIC,
+        statfs::TMPFS_MAGIC,
+        statfs::OVERLAYFS_SUPER_MAGIC,
+        statfs::F2FS_SUPER_MAGIC,
+    ];
+    statfs::statfs(path).is_ok_and(|found| RELIABLE.contains(&found.filesystem_type()))
+}
+
+pub(crate) fn boot_id() -> io::Result<Vec<u8>> {
+    fs::read("/proc/sys/kernel/random/boot_id")
+}
+
+pub(crate) fn read_at(file: &fs::File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.read_at(buffer, offset)
+}
+
+pub(crate) fn write_at(file: &fs::File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
 }
 
 fn identity_of(metadata: &Metadata) -> Identity {

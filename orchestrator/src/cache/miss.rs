@@ -1,0 +1,159 @@
+//! Why there is no kept run to take the place of one, as data.
+
+use serde::{Deserialize, Serialize};
+use shm_protocol::access::AccessKind;
+
+use super::keep::Details;
+use super::seen::Differs;
+use super::{Store, StoreError};
+use crate::bytes::Bytes;
+use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet};
+use crate::footprint::Actor;
+
+/// Why there is no kept run to take the place of this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MissReason {
+    /// No run of this command line in this directory was kept.
+    FirstRun,
+    /// A variable is another than in the last kept run, or was not set in one of them.
+    Variable {
+        /// Its name.
+        name: Bytes,
+        /// How it differs.
+        difference: Difference,
+    },
+    /// The file mode creation mask is another.
+    Umask {
+        /// In the last kept run.
+        before: u32,
+        /// Now.
+        now: u32,
+    },
+    /// Standard input holds something else.
+    Stdin,
+    /// The options and settings are others.
+    Policy,
+    /// The root or the name of the working directory is another.
+    Place,
+    /// Runs with the same key were kept, but not one with all of this.
+    Unknown,
+    /// An observation comes to something else.
+    Input {
+        /// The path.
+        path: Bytes,
+        /// How it differs.
+        difference: Difference,
+        /// Whether it was executed, read, listed …
+        #[serde(with = "crate::wire::kind")]
+        kind: AccessKind,
+        /// Who observed it first in the last kept run.
+        reader: Actor,
+    },
+    /// What stands where the run puts an output is neither what it found there nor what it left there.
+    Output {
+        /// The path.
+        path: Bytes,
+    },
+    /// In a folder that the run makes stands something that it did not make.
+    Stranger {
+        /// The path.
+        path: Bytes,
+    },
+    /// A record of the store was damaged.
+    Damaged,
+}
+
+/// How something differs from the last kept run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Difference {
+    /// It was not there.
+    Appeared,
+    /// It is not there.
+    Disappeared,
+    /// What is in it: the content of a file, the entries of a directory, the value of a variable.
+    Content,
+    /// Its permission bits.
+    Mode {
+        /// In the last kept run.
+        before: u16,
+        /// Now.
+        now: u16,
+    },
+    /// Where a symbolic link leads.
+    Target {
+        /// In the last kept run.
+        before: Bytes,
+        /// Now.
+        now: Bytes,
+    },
+    /// A file was a directory, a directory a symbolic link, or the like.
+    Type,
+    /// It can be looked at only in one of them.
+    Access,
+}
+
+impl Difference {
+    fn between(before: &InputState, now: &InputState) -> Self {
+        use InputState::{Absent, Directory, File, Listing, Refused, Symlink, Unreadable};
+        match (before, now) {
+            (Absent, _) => Self::Appeared,
+            (_, Absent) => Self::Disappeared,
+            (Refused | Unreadable { .. }, _) | (_, Refused | Unreadable { .. }) => Self::Access,
+            (File { digest, .. }, File { digest: other, .. }) if digest != other => Self::Content,
+            (File { mode: before, .. }, File { mode: now, .. })
+            | (Directory { mode: before }, Directory { mode: now }) => {
+                Self::Mode { before: before.unwrap_or_default(), now: now.unwrap_or_default() }
+            }
+            (Listing(_), Listing(_)) => Self::Content,
+            (Symlink { target: before }, Symlink { target: now }) => {
+                Self::Target { before: before.clone(), now: now.clone() }
+            }
+            _ => Self::Type,
+        }
+    }
+}
+
+impl Store {
+    /// What differs from a kept run, content first.
+    pub(super) fn differences(
+        &self,
+        path_set: &PathSet,
+        kept: Fingerprint,
+        differing: &[Differs],
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<MissReason>, StoreError> {
+        let Some(kept) = self.read_record::<Details>(&kept.0.to_string())?.whole() else {
+            return Ok(vec![MissReason::Damaged]);
+        };
+        let mut reasons: Vec<MissReason> = Vec::new();
+        for &Differs { index, by_size } in differing {
+            let (Some(observation), Some(before)) =
+                (path_set.observations.get(index), kept.states.get(index))
+            else {
+                break;
+            };
+            // A file that was read and looked at is named once.
+            let named = reasons.last().is_some_and(
+                |last| matches!(last, MissReason::Input { path, .. } if *path == observation.path),
+            );
+            if named {
+                continue;
+            }
+            let difference = if by_size || *before == InputState::Absent {
+                Difference::between(before, &InputState::File { digest: Digest([0; 32]), mode: None })
+            } else {
+                Difference::between(before, &observer.state(observation))
+            };
+            let reader = kept.readers.get(index).and_then(|&reader| kept.actors.get(reader as usize));
+            reasons.push(MissReason::Input {
+                path: observation.path.clone(),
+                difference,
+                kind: observation.kind,
+                reader: reader.cloned().unwrap_or_default(),
+            });
+        }
+        // A directory's entries change with what is in it: a file says more.
+        reasons.sort_by_key(|reason| matches!(reason, MissReason::Input { kind: AccessKind::List, .. }));
+        Ok(reasons)
+    }
+}
