@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use platform::tracing::CaptureChoice;
 
 /// Runs a command, knows every file its process tree touched, and next time, when nothing that mattered has
@@ -12,13 +14,15 @@ use platform::tracing::CaptureChoice;
 #[command(
     name = "tracerun",
     version,
-    args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     override_usage = "tracerun [OPTIONS] -- CMD [ARG]...\n       tracerun COMMAND ...",
     after_help = "The exit status is the command's; if a signal killed it, tracerun dies by the same signal. tracerun's \
                   own failures: 125; command found but not executable: 126; not found: 127."
 )]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
@@ -26,12 +30,33 @@ pub(crate) struct Arguments {
     pub(crate) run: RunArguments,
 }
 
+impl Arguments {
+    /// Understands a command line.
+    ///
+    /// # Errors
+    /// It is none, or it asks for `--help` or `--version`.
+    pub(crate) fn understand(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(line)?;
+        if let Some(name) = matches.subcommand_name() {
+            // An option of a run that is silently without effect would be taken to work.
+            let given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+            let of_run = |id: &&clap::Id| {
+                command.get_arguments().any(|known| known.get_id() == *id && !known.is_global_set())
+            };
+            if let Some(id) = matches.ids().filter(given).find(of_run) {
+                let option = id.as_str().replace('_', "-");
+                let message = format!("`--{option}` is an option of a run: it means nothing before `{name}`");
+                return Err(command.error(ErrorKind::ArgumentConflict, message));
+            }
+        }
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
 /// `tracerun [OPTIONS] -- CMD`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    #[command(flatten)]
-    pub(crate) common: Common,
-
     #[command(flatten)]
     pub(crate) task: TaskOptions,
 
@@ -71,16 +96,11 @@ pub(crate) enum Command {
     List(ListArguments),
 
     /// The cache folder
-    Cache {
-        #[command(subcommand)]
-        command: CacheCommand,
-
-        #[command(flatten)]
-        common: Common,
-    },
+    #[command(subcommand)]
+    Cache(CacheCommand),
 
     /// What can be captured on this machine, and how
-    Doctor(Common),
+    Doctor,
 
     /// A completion script for SHELL, on standard output
     Completions {
@@ -120,9 +140,6 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct TraceArguments {
     #[command(flatten)]
-    pub(crate) common: Common,
-
-    #[command(flatten)]
     pub(crate) capture: CaptureOptions,
 
     #[command(flatten)]
@@ -135,9 +152,6 @@ pub(crate) struct TraceArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunChoice {
-    #[command(flatten)]
-    pub(crate) common: Common,
-
     /// A run: its id, a unique beginning of it, `last` or `last~N`
     #[arg(default_value = "last", value_name = "RUN")]
     pub(crate) run: String,
@@ -154,9 +168,6 @@ pub(crate) struct ShowArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    #[command(flatten)]
-    pub(crate) common: Common,
-
     /// As one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -172,7 +183,7 @@ pub(crate) enum CacheCommand {
     Path,
 }
 
-/// Options of every command that uses the cache folder.
+/// Options of every command, before or after its name.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
     /// The cache folder [default: tracerun in the user's cache folder]
@@ -286,37 +297,48 @@ pub(crate) enum Format {
 mod tests {
     use super::*;
 
+    fn understood(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::understand(line.split(' ').map(OsString::from))
+    }
+
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory;
         Arguments::command().debug_assert();
     }
 
     #[test]
     fn everything_after_two_dashes_belongs_to_the_command() {
-        let parsed =
-            Arguments::try_parse_from(["tracerun", "-q", "--", "cc", "--quiet", "trace"]).expect("parses");
+        let parsed = understood("tracerun -q -- cc --quiet trace").expect("parses");
         assert_eq!(parsed.run.argv, ["cc", "--quiet", "trace"]);
         assert!(parsed.command.is_none());
     }
 
     #[test]
     fn what_a_tool_may_tell_a_run_is_understood() {
-        for line in [
-            &["ignore-input", "a", "b"][..],
-            &["ignore-output", "a"],
-            &["track-env", "A"],
-            &["disable-cache"],
-        ] {
-            let words = ["tracerun"].iter().chain(line);
-            assert!(Arguments::try_parse_from(words).expect("parses").command.is_some(), "{line:?}");
+        for line in ["ignore-input a b", "ignore-output a", "track-env A", "disable-cache"] {
+            assert!(understood(&format!("tracerun {line}")).expect("parses").command.is_some(), "{line}");
         }
-        assert!(Arguments::try_parse_from(["tracerun", "ignore-input"]).is_err());
+        assert!(understood("tracerun ignore-input").is_err());
+    }
+
+    #[test]
+    fn options_of_every_command_stand_before_or_after_its_name() {
+        for line in [
+            "tracerun --cache-dir x list",
+            "tracerun list --cache-dir x",
+            "tracerun cache --cache-dir x path",
+        ] {
+            let arguments = understood(line).expect(line);
+            assert_eq!(arguments.common.cache_dir, Some("x".into()), "{line}");
+        }
+        let error = understood("tracerun --no-store list").expect_err("an option of a run").to_string();
+        assert!(error.contains("`--no-store`") && error.contains("`list`"), "{error}");
+        assert!(understood("tracerun trace --grace 5 -- true").is_ok());
     }
 
     #[test]
     fn a_command_without_two_dashes_is_refused() {
-        assert!(Arguments::try_parse_from(["tracerun", "make"]).is_err());
-        assert!(Arguments::try_parse_from(["tracerun"]).is_err());
+        assert!(understood("tracerun make").is_err());
+        assert!(understood("tracerun").is_err());
     }
 }

@@ -8,11 +8,11 @@ use shm_protocol::record::Exit;
 use tracerun::cache::{Outcome, RunRecord};
 use tracerun::explain;
 
-use super::arguments::{ListArguments, RunChoice, ShowArguments};
+use super::arguments::{Common, ListArguments, RunChoice, ShowArguments};
 use super::{Failure, Place, duration, print, say, write_file};
 
-pub(super) fn explain(choice: &RunChoice) -> Result<Exit, Failure> {
-    let store = Place::find(&choice.common)?.open_store()?;
+pub(super) fn explain(choice: &RunChoice, common: &Common) -> Result<Exit, Failure> {
+    let store = Place::find(common)?.open_store()?;
     let run = store.run(store.resolve(&choice.run)?)?;
     let mut text = heading(&run);
     let mut item = |sentence: String| {
@@ -54,9 +54,9 @@ pub(super) fn explain(choice: &RunChoice) -> Result<Exit, Failure> {
     Ok(Exit::Code(0))
 }
 
-pub(super) fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
+pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, Failure> {
     let choice = &arguments.choice;
-    let store = Place::find(&choice.common)?.open_store()?;
+    let store = Place::find(common)?.open_store()?;
     let run = store.run(store.resolve(&choice.run)?)?;
     // A hit did nothing by itself: what is shown is what it stands for.
     let ran = match run.outcome {
@@ -78,8 +78,8 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
     Ok(Exit::Code(0))
 }
 
-pub(super) fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
-    let store = Place::find(&arguments.common)?.open_store()?;
+pub(super) fn list(arguments: &ListArguments, common: &Common) -> Result<Exit, Failure> {
+    let store = Place::find(common)?.open_store()?;
     let mut text = String::new();
     for run in store.runs()? {
         if arguments.json {

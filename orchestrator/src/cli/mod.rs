@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use platform::tracing::{SpawnError, unpack_library};
 use shm_protocol::record::Exit;
 use shm_protocol::session;
@@ -67,7 +67,7 @@ impl Failure {
 
 /// Does what the arguments ask; says how this process is to end.
 pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match Arguments::understand(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // A closed terminal is no reason to fail differently.
@@ -82,14 +82,15 @@ pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> Exit {
 }
 
 fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
-    match arguments.command {
-        None => run::run(arguments.run),
-        Some(Command::Trace(arguments)) => trace::trace(arguments),
-        Some(Command::Explain(choice)) => history::explain(&choice),
-        Some(Command::Show(arguments)) => history::show(&arguments),
-        Some(Command::List(arguments)) => history::list(&arguments),
-        Some(Command::Cache { command, common }) => cache::cache(command, &common),
-        Some(Command::Doctor(common)) => {
+    let Arguments { common, command, run } = arguments;
+    match command {
+        None => run::run(run, &common),
+        Some(Command::Trace(arguments)) => trace::trace(arguments, &common),
+        Some(Command::Explain(choice)) => history::explain(&choice, &common),
+        Some(Command::Show(arguments)) => history::show(&arguments, &common),
+        Some(Command::List(arguments)) => history::list(&arguments, &common),
+        Some(Command::Cache(command)) => cache::cache(command, &common),
+        Some(Command::Doctor) => {
             let place = Place::find(&common)?;
             let (text, works) =
                 doctor::examine(place.open_store().and_then(|store| place.library_folder(&store)));

@@ -18,12 +18,12 @@ use tracerun::run::{Mode, Report, run as run_task, run_plainly};
 use tracerun::stdio::to_own_streams;
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 
-use super::arguments::{RunArguments, TaskOptions};
+use super::arguments::{Common, RunArguments, TaskOptions};
 use super::{Failure, Place, create_file, duration, say, write_to};
 
-pub(super) fn run(arguments: RunArguments) -> Result<Exit, Failure> {
-    let RunArguments { common, task: options, force, no_store, summary: summary_path, argv } = arguments;
-    let place = Place::find(&common)?;
+pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Failure> {
+    let RunArguments { task: options, force, no_store, summary: summary_path, argv } = arguments;
+    let place = Place::find(common)?;
     // Before the command runs: that it can't be written is no reason to lose the command's exit status.
     let summary_file = summary_path.as_deref().map(create_file).transpose()?;
     let policy = policy(&options, &place);
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     };
     let report = match place.open_store() {
         Ok(store) => {
-            let capture = place.capture(options.capture, Some(&store), &common);
+            let capture = place.capture(options.capture, Some(&store), common);
             let mode = Mode { force, no_store };
             run_task(&task, &store, &capture, mode, &to_own_streams(), &mut forward_signals_to)?
         }

@@ -10,17 +10,17 @@ use tracerun::run;
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::Trace;
 
-use super::arguments::{Format, TraceArguments};
+use super::arguments::{Common, Format, TraceArguments};
 use super::{Failure, Place, create_file, say, write_to};
 
-pub(super) fn trace(arguments: TraceArguments) -> Result<Exit, Failure> {
-    let place = Place::find(&arguments.common)?;
+pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, Failure> {
+    let place = Place::find(common)?;
     // Only the preload library is taken from there.
     let store = place.open_store();
-    if let (Err(error), false) = (&store, arguments.common.quiet) {
+    if let (Err(error), false) = (&store, common.quiet) {
         say(&format!("warning: {error}: tracing without the preload library"));
     }
-    let capture = place.capture(arguments.capture, store.ok().as_ref(), &arguments.common);
+    let capture = place.capture(arguments.capture, store.ok().as_ref(), common);
     let output = arguments.report.output.as_deref();
     let file = output.map(create_file).transpose()?;
     let task = Task {
@@ -38,7 +38,7 @@ pub(super) fn trace(arguments: TraceArguments) -> Result<Exit, Failure> {
     match output.zip(file) {
         Some((path, file)) => {
             write_to(path, file, |file| write(&traced.trace, arguments.report.format, file));
-            if !arguments.common.quiet {
+            if !common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
         }
