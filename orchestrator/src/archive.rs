@@ -1,16 +1,18 @@
-//! What a run left behind: when a later run may stand in its place, and how it is put back.
+//! What a run left behind, and when a later run may stand in its place.
 
-use std::collections::BTreeMap;
+mod attributes;
+mod restore;
+
 use std::fs;
-use std::io;
-use std::path::Path;
 
-use platform::files::{self, FileType};
+use platform::files::FileType;
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::Before;
 
-use crate::bytes::{self, Bytes};
-use crate::cache::{Store, StoreError, unique};
+pub use self::attributes::Attributes;
+pub(crate) use self::restore::restore;
+pub use self::restore::{Mtime, RestoreError, Restored};
+use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, InputState, Observer};
 use crate::wire;
 
@@ -26,6 +28,12 @@ pub struct Output {
     pub left: Left,
     /// How the run looked at it before it changed it.
     pub look: Look,
+    /// What else the run left there.
+    pub attributes: Attributes,
+    /// For a file: the first output that is the same file under another name.
+    pub link_to: Option<Bytes>,
+    /// Its modification time, nanoseconds since 1970.
+    pub mtime_ns: u64,
 }
 
 /// How a run looked at a path before it changed it.
@@ -111,15 +119,15 @@ impl Left {
         !matches!(self, Self::Mode(_) | Self::Absent)
     }
 
-    /// The length of the file that was left.
-    pub(crate) fn size(&self) -> Option<u64> {
+    /// Digest and length of the file that was left.
+    pub(crate) fn content(&self) -> Option<(Digest, u64)> {
         match self {
-            Self::File { size, .. } => Some(*size),
+            Self::File { digest, size, .. } => Some((*digest, *size)),
             _ => None,
         }
     }
 
-    /// Whether what stands there is exactly what was left.
+    /// Whether what stands there, but for its attributes, is exactly what was left.
     pub(crate) fn is(&self, now: &Standing) -> bool {
         match (self, now) {
             (Self::File { digest, mode, .. }, Standing::File { digest: found, mode: bits }) => {
@@ -138,6 +146,30 @@ impl Left {
 }
 
 impl Output {
+    /// Whether what stands there is exactly what was left.
+    pub(crate) fn is_right(&self, now: &Standing, observer: &mut Observer<'_>) -> bool {
+        self.left.is(now) && self.has_attributes(observer) && self.is_linked(observer)
+    }
+
+    /// Whether what stands there, if it is to stay, has the attributes that were left. What others it had before is not
+    /// known.
+    pub(crate) fn has_attributes(&self, observer: &mut Observer<'_>) -> bool {
+        match observer.identity(&self.path, false) {
+            Ok(now) if self.left != Left::Absent => {
+                self.attributes == Attributes::at(&self.path.to_path(), &now)
+            }
+            _ => true,
+        }
+    }
+
+    fn is_linked(&self, observer: &mut Observer<'_>) -> bool {
+        let Some(first) = &self.link_to else { return true };
+        match (observer.identity(&self.path, false), observer.identity(first, false)) {
+            (Ok(own), Ok(first)) => (own.device, own.inode) == (first.device, first.inode),
+            _ => false,
+        }
+    }
+
     /// Whether a run that finds `now` here would have come to the same: it finds what this run found, or what this
     /// run left, or something that this run replaced without a look.
     ///
@@ -150,7 +182,8 @@ impl Output {
     /// | a file, symlink | nothing | the same type (and mode); *not* nothing: that there was something was seen |
     /// | a directory | nothing | a directory with the mode it had; that it was empty is an observation |
     ///
-    /// What else was there before is not known well enough to be told again.
+    /// What else was there before is not known well enough to be told again. That attributes are those that were left is
+    /// for [`Output::has_attributes`] to say.
     pub(crate) fn accepts(&self, now: &Standing) -> bool {
         if self.look == Look::Content {
             return true;
@@ -178,130 +211,17 @@ impl Output {
     }
 }
 
-/// Why the outputs of a run could not be put back; the command is to be run instead.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The store does not hold what it should.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A path could not be changed.
-    #[error("{path}: can't restore it: {source}")]
-    Path {
-        /// The path.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// What was done to put the outputs of a run back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// Outputs that were written.
-    pub written: u64,
-    /// Outputs that were removed.
-    pub removed: u64,
-    /// Outputs that were right already.
-    pub already: u64,
-    /// Bytes of file content written.
-    pub bytes: u64,
-}
-
-/// Puts outputs back; those of which `right` says so are left alone.
-pub(crate) fn restore(store: &Store, outputs: &[Output], right: &[bool]) -> Result<Restored, RestoreError> {
-    let mut restored =
-        Restored { already: right.iter().filter(|right| **right).count() as u64, ..Restored::default() };
-    let wrong: Vec<&Output> =
-        outputs.iter().zip(right).filter(|(_, right)| !**right).map(|(output, _)| output).collect();
-    for output in &wrong {
-        if let Left::File { digest, size, .. } = &output.left {
-            store.has_blob(*digest, *size)?;
-        }
-    }
-    // The permission bits of a new folder come last: they may forbid to put something into it.
-    let mut folders: BTreeMap<&Bytes, u16> = BTreeMap::new();
-    for output in &wrong {
-        let path = output.path.to_path();
-        match &output.left {
-            Left::Absent => continue,
-            Left::Mode(mode) => files::set_mode(&path, u32::from(*mode)).map_err(failed(&path))?,
-            Left::Directory { mode } => {
-                folders.insert(&output.path, *mode);
-                make_folder(&path).map_err(failed(&path))?;
-            }
-            Left::Symlink { target } => replace(&path, |temporary| {
-                files::symlink(&target.to_path(), temporary).map_err(failed(&path))
-            })?,
-            Left::File { digest, size, mode } => {
-                replace(&path, |temporary| {
-                    store.copy_blob(*digest, *size, temporary)?;
-                    files::set_mode(temporary, u32::from(*mode)).map_err(failed(&path))
-                })?;
-                restored.bytes += size;
-            }
-        }
-        restored.written += 1;
-    }
-    for output in wrong.iter().rev().filter(|output| output.left == Left::Absent) {
-        let path = output.path.to_path();
-        remove(&path).map_err(failed(&path))?;
-        restored.removed += 1;
-    }
-    for (path, mode) in folders.into_iter().rev() {
-        let path = path.to_path();
-        files::set_mode(&path, u32::from(mode)).map_err(failed(&path))?;
-    }
-    Ok(restored)
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
-    |source| RestoreError::Path { path: path.display().to_string(), source }
-}
-
-/// Lets `make` make something under a temporary name beside `path`, and moves it there.
-fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<(), RestoreError>) -> Result<(), RestoreError> {
-    let own = files::bytes_of(path.as_os_str());
-    let folder = bytes::parent(own).unwrap_or(b"/");
-    let temporary = files::path_of(&bytes::join(folder, format!(".tracerun-{}.tmp", unique()).as_bytes()));
-    let moved = || {
-        if files::identity(path, false).is_ok_and(|now| now.file_type == FileType::Directory) {
-            fs::remove_dir(path)?;
-        }
-        fs::rename(&temporary, path)
-    };
-    let made = make(&temporary).and_then(|()| moved().map_err(failed(path)));
-    if made.is_err() {
-        // It may not have been made at all.
-        let _ = fs::remove_file(&temporary);
-    }
-    made
-}
-
-/// Makes a folder that this user can put something into, in the place of whatever is there but a folder.
-fn make_folder(path: &Path) -> io::Result<()> {
-    match files::identity(path, false) {
-        Ok(now) if now.file_type == FileType::Directory => return Ok(()),
-        Ok(_) => fs::remove_file(path)?,
-        Err(_) => {}
-    }
-    fs::create_dir(path)?;
-    files::set_mode(path, 0o700)
-}
-
-/// Removes a file, link or empty folder.
-fn remove(path: &Path) -> io::Result<()> {
-    match files::identity(path, false)?.file_type {
-        FileType::Directory => fs::remove_dir(path),
-        _ => fs::remove_file(path),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const OWN: Digest = Digest([1; 32]);
     const FOREIGN: Digest = Digest([2; 32]);
+
+    fn output(before: Before, left: Left, look: Look) -> Output {
+        let attributes = Attributes::default();
+        Output { path: Bytes::default(), before, left, look, attributes, link_to: None, mtime_ns: 0 }
+    }
 
     fn file(digest: Digest, mode: u16) -> Standing {
         Standing::File { digest: Some(digest), mode }
@@ -347,7 +267,7 @@ mod tests {
         ];
         for (before, left, looked, accepted) in table {
             let look = if looked { Look::Metadata } else { Look::None };
-            let output = Output { path: Bytes::default(), before, left, look };
+            let output = output(before, left, look);
             for (name, standing) in standings() {
                 assert_eq!(output.accepts(&standing), accepted.contains(&name), "{output:?}: {name}");
             }
@@ -358,7 +278,7 @@ mod tests {
     fn nothing_and_special_files_are_never_what_was_left() {
         for left in [Left::File { digest: OWN, size: 1, mode: 0 }, Left::Directory { mode: 0 }, Left::Mode(0)]
         {
-            let output = Output { path: Bytes::default(), before: Before::File(0), left, look: Look::None };
+            let output = output(Before::File(0), left, Look::None);
             assert!(!output.accepts(&Standing::Absent) && !output.accepts(&Standing::Other), "{output:?}");
         }
     }

@@ -17,7 +17,7 @@ use self::changes::{Change, Changes, Fate, LostLinks};
 use self::places::{Place, Places};
 use self::uncacheable::actor;
 pub use self::uncacheable::{Actor, TerminalLoss, Uncacheable, Unseen};
-use crate::archive::{Left, Look, Output};
+use crate::archive::{Attributes, Left, Look, Output};
 use crate::bytes;
 use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
@@ -477,7 +477,7 @@ impl Judge<'_> {
         let root = self.places.entry(files::bytes_of(task.root.as_os_str()));
         let root = self.places.end(&root).path;
         let mut outputs = Outputs::default();
-        let (mut folders, mut read) = (Vec::new(), Vec::new());
+        let (mut folders, mut read, mut linked) = (Vec::new(), Vec::new(), HashMap::new());
         for (path, change) in self.changes.iter() {
             if change.ignored || matches!(change.fate(), Fate::Unchanged | Fate::Temporary) {
                 continue;
@@ -492,7 +492,15 @@ impl Judge<'_> {
             let Some(left) = left(&mut self.observer, path, change, self.facts.trace)? else {
                 continue;
             };
-            if !bytes::is_within(path, &root) {
+            let attributes = change
+                .now
+                .map_or_else(Attributes::default, |now| Attributes::at(&files::path_of(path), &now));
+            let is_within = bytes::is_within(path, &root);
+            // A look that leaves no trace but in time stamps, unless what has no trace in them may have changed.
+            if change.same_mode(&left) && (attributes.is_plain() || !is_within) {
+                continue;
+            }
+            if !is_within {
                 let process = actor(self.facts.trace, change.process);
                 return Err(Uncacheable::OutputOutsideRoot { path: path[..].into(), process });
             }
@@ -512,7 +520,20 @@ impl Judge<'_> {
                 }
                 _ => {}
             }
-            outputs.changed.push(Output { path: path[..].into(), before: change.before, left, look });
+            let now = change.now.filter(|now| now.file_type == FileType::File);
+            let link_to = now.and_then(|now| {
+                let first = linked.entry((now.device, now.inode)).or_insert_with(|| path.clone());
+                (first != path).then(|| first[..].into())
+            });
+            outputs.changed.push(Output {
+                path: path[..].into(),
+                before: change.before,
+                left,
+                look,
+                attributes,
+                link_to,
+                mtime_ns: change.now.map_or(0, |now| now.mtime_ns.max(0) as u64),
+            });
         }
         for (path, kind, process) in folders {
             self.folder(&path, kind, process);
@@ -559,13 +580,11 @@ fn left(
     };
     let mode = now.mode as u16;
     if change.fate() == Fate::Metadata {
-        let same = match change.before {
-            Before::File(before) | Before::Directory(before) => before == mode,
-            Before::Symlink => true,
-            Before::Other => return Err(special()),
-            Before::Unknown | Before::Absent => false,
+        return match change.before {
+            Before::Symlink => Ok(None),
+            Before::Other => Err(special()),
+            _ => Ok(Some(Left::Mode(mode))),
         };
-        return Ok((!same).then_some(Left::Mode(mode)));
     }
     let gone = || Uncacheable::ChangedMeanwhile { path: path.into(), process: actor(trace, change.process) };
     match now.file_type {

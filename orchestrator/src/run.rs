@@ -12,7 +12,7 @@ use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
-use crate::archive::Left;
+use crate::archive::{Left, Mtime};
 use crate::bytes::Bytes;
 use crate::cache::{Entry, Lookup, MissReason, Outcome, RunId, RunRecord, Store, StoreError};
 use crate::declarations::{BadGlob, Declarations};
@@ -40,6 +40,8 @@ pub struct Mode {
     pub force: bool,
     /// Keep nothing of the run.
     pub no_store: bool,
+    /// The modification time that restored files get.
+    pub mtime: Mtime,
 }
 
 /// What came of a run.
@@ -136,7 +138,7 @@ pub fn run(
     let mut trouble = None;
     let found = if mode.force { Ok(Lookup::Miss(Vec::new())) } else { store.look_up(task) };
     let reasons = match found {
-        Ok(Lookup::Hit(entry)) => match replay(&entry, store, passage) {
+        Ok(Lookup::Hit(entry)) => match replay(&entry, store, mode.mtime, passage) {
             Ok(()) => return Ok(hit(task, store, &entry, id, began)),
             Err(error) => {
                 trouble = Some(error.to_string());
@@ -243,9 +245,9 @@ enum Refusal {
 }
 
 /// Restores and replays; on an error the terminal has seen nothing yet, and every file is whole.
-fn replay(entry: &Entry, store: &Store, passage: &Passage) -> Result<(), String> {
+fn replay(entry: &Entry, store: &Store, mtime: Mtime, passage: &Passage) -> Result<(), String> {
     let terminal = entry.terminal(store).map_err(|error| error.to_string())?;
-    entry.restore(store).map_err(|error| error.to_string())?;
+    entry.restore(store, mtime).map_err(|error| error.to_string())?;
     for chunk in terminal {
         // Nobody reads any more: the command would have been told so, and ended.
         if passage(chunk.stream, &chunk.bytes).is_err() {

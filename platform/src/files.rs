@@ -38,6 +38,8 @@ pub struct Identity {
     pub mtime_ns: i128,
     /// Status change time, nanoseconds since 1970.
     pub ctime_ns: i128,
+    /// User and group that it belongs to.
+    pub owner: (u32, u32),
 }
 
 /// The identity of what stands at `path`; a symbolic link at the end is followed when `follow` says so.
@@ -85,6 +87,70 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
 /// As `pwrite`.
 pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     os::files::write_at(file, bytes, offset)
+}
+
+/// The user and group that what this process makes belongs to.
+#[must_use]
+pub fn own_ids() -> (u32, u32) {
+    os::files::own_ids()
+}
+
+/// Gives what stands at `path`, itself and not what it points to, to a user and group. Clears setuid and setgid bits.
+///
+/// # Errors
+/// As `lchown`.
+pub fn set_owner(path: &Path, owner: (u32, u32)) -> io::Result<()> {
+    os::files::set_owner(path, owner)
+}
+
+/// The extended attributes of what stands at `path`, itself and not what it points to, sorted by name: those that a
+/// program sets, not those by which the system labels files. None where the file system has none.
+///
+/// # Errors
+/// As `llistxattr` and `lgetxattr`.
+pub fn extended_attributes(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    os::files::extended_attributes(path)
+}
+
+/// Sets an extended attribute.
+///
+/// # Errors
+/// As `lsetxattr`.
+pub fn set_extended_attribute(path: &Path, name: &[u8], value: &[u8]) -> io::Result<()> {
+    os::files::set_extended_attribute(path, name, value)
+}
+
+/// Removes an extended attribute.
+///
+/// # Errors
+/// As `lremovexattr`.
+pub fn remove_extended_attribute(path: &Path, name: &[u8]) -> io::Result<()> {
+    os::files::remove_extended_attribute(path, name)
+}
+
+/// Sets the permission bits of an open file.
+///
+/// # Errors
+/// As `fchmod`.
+pub fn set_mode_of_open(file: &File, mode: u32) -> io::Result<()> {
+    os::files::set_mode_of_open(file, mode)
+}
+
+/// Makes a new file at `path` that only this user can read and write.
+///
+/// # Errors
+/// As `open`; something is there already.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    os::files::create_private(path)
+}
+
+/// Copies all of a regular file to another, which is empty: shares its blocks where the file system can, and leaves out
+/// its holes.
+///
+/// # Errors
+/// As `read` and `write`.
+pub fn copy(from: &File, to: &File) -> io::Result<()> {
+    os::files::copy(from, to)
 }
 
 /// Sets the permission bits of a file or directory.

@@ -117,6 +117,38 @@ pub(crate) mod files {
         Err(super::unsupported())
     }
 
+    pub(crate) fn own_ids() -> (u32, u32) {
+        (0, 0)
+    }
+
+    pub(crate) fn set_owner(_: &Path, _: (u32, u32)) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn extended_attributes(_: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn set_extended_attribute(_: &Path, _: &[u8], _: &[u8]) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn remove_extended_attribute(_: &Path, _: &[u8]) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn set_mode_of_open(_: &File, _: u32) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+        File::create_new(path)
+    }
+
+    pub(crate) fn copy(_: &File, _: &File) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
     pub(crate) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
         Err(super::unsupported())
     }

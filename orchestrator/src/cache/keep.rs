@@ -6,7 +6,7 @@ use shm_protocol::record::Exit;
 use super::records::{Found, Record};
 use super::seen::Seen;
 use super::{RunId, RunRecord, Store, StoreError};
-use crate::archive::{Left, Output};
+use crate::archive::Output;
 use crate::fingerprint::{Digest, Fingerprint, InputState, PathSet};
 use crate::footprint::{Actor, Footprint, Inputs};
 use crate::task::{ActionKey, KeyParts, Task};
@@ -78,7 +78,7 @@ pub(super) struct ResultRecord {
     pub(super) exit: Exit,
     pub(super) outputs: Vec<Output>,
     /// All terminal output, one piece after the other.
-    pub(super) terminal: Option<Digest>,
+    pub(super) terminal: Option<(Digest, u64)>,
     /// Stream and length of each piece.
     pub(super) chunks: Vec<(Stream, u64)>,
     /// How long it took, milliseconds.
@@ -122,12 +122,10 @@ impl Store {
         terminal: &[OutputChunk],
         run: &RunRecord,
     ) -> Result<Kept, StoreError> {
-        for output in &footprint.outputs.changed {
-            if let Left::File { digest, size, .. } = &output.left {
-                self.keep_file(&output.path.to_path(), *digest, *size)?;
-            }
-        }
+        let outputs = &footprint.outputs.changed;
         let whole: Vec<u8> = terminal.iter().flat_map(|chunk| &chunk.bytes).copied().collect();
+        let printed = (!whole.is_empty()).then(|| Digest::of(&whole));
+        self.keep_contents(outputs, printed.map(|digest| (digest, &whole[..])))?;
         let Inputs { path_set, states, readers, actors } = &footprint.inputs;
         let (action_key, set) = (task.action_key(), path_set.digest());
         let fingerprint = Fingerprint::new(action_key, set, states);
@@ -135,8 +133,8 @@ impl Store {
             run: run.id,
             path_set: set,
             exit: run.exit,
-            outputs: footprint.outputs.changed.clone(),
-            terminal: if whole.is_empty() { None } else { Some(self.keep_bytes(&whole)?) },
+            outputs: outputs.clone(),
+            terminal: printed.map(|digest| (digest, whole.len() as u64)),
             chunks: terminal.iter().map(|chunk| (chunk.stream, chunk.bytes.len() as u64)).collect(),
             wall_ms: run.wall_ms,
         };

@@ -111,6 +111,14 @@ impl KnownDigests {
         identity.ctime_ns < barrier - margin && self.is_reliable(path, identity)
     }
 
+    /// Makes sure that what was changed until now is settled from now on.
+    pub(crate) fn take_barrier(&self) {
+        let Some(folder) = &self.folder else { return };
+        if let Some(table) = self.table().as_deref_mut().and_then(Option::as_mut) {
+            table.take_barrier(folder);
+        }
+    }
+
     fn is_reliable(&self, path: &Path, identity: &Identity) -> bool {
         let Some(mut table) = self.table() else { return false };
         let Some(table) = table.as_mut() else { return false };

@@ -6,12 +6,13 @@ use platform::files::FileType;
 use shm_protocol::access::Before;
 use shm_protocol::record::Exit;
 
+use super::contents::Contents;
 use super::keep::{KeyRecord, ResultRecord};
 use super::miss::{Difference, MissReason};
 use super::records::Found;
 use super::seen::{Compared, Glance, Seen};
 use super::{OutputChunk, RunId, Store, StoreError};
-use crate::archive::{self, Left, Output, RestoreError, Restored, Standing};
+use crate::archive::{self, Left, Mtime, Output, RestoreError, Restored, Standing};
 use crate::bytes::{self, Bytes};
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::{Digest, Fingerprint, Observer, PathSet, entries};
@@ -85,7 +86,8 @@ impl Entry {
     /// # Errors
     /// The store no longer holds it: the command is to be run instead.
     pub fn terminal(&self, store: &Store) -> Result<Vec<OutputChunk>, RestoreError> {
-        let whole = self.result.terminal.map_or_else(|| Ok(Vec::new()), |digest| store.read_blob(digest))?;
+        let read = |(digest, size)| self.contents(store).read(digest, size);
+        let whole = self.result.terminal.map_or_else(|| Ok(Vec::new()), read)?;
         let mut rest = &whole[..];
         let mut chunks = Vec::new();
         for &(stream, length) in &self.result.chunks {
@@ -103,8 +105,12 @@ impl Entry {
     /// # Errors
     /// The store lacks a content, or a path can't be changed: the command is to be run instead. Some outputs may
     /// have been put back, each of them whole.
-    pub fn restore(&self, store: &Store) -> Result<Restored, RestoreError> {
-        archive::restore(store, &self.result.outputs, &self.right)
+    pub fn restore(&self, store: &Store, mtime: Mtime) -> Result<Restored, RestoreError> {
+        archive::restore(&self.contents(store), &self.result.outputs, &self.right, mtime)
+    }
+
+    fn contents<'s>(&self, store: &'s Store) -> Contents<'s> {
+        Contents::of(store, &self.result.outputs, self.result.terminal)
     }
 }
 
@@ -204,10 +210,10 @@ impl Store {
         let mut right = Vec::with_capacity(result.outputs.len());
         let mut unknown = Vec::new();
         for output in &result.outputs {
-            let size = output.left.size();
+            let size = output.left.content().map(|(_, size)| size);
             let standing = Standing::at(&output.path, observer, size.as_slice());
-            right.push(output.left.is(&standing));
-            if !output.accepts(&standing) {
+            right.push(output.is_right(&standing, observer));
+            if !(output.accepts(&standing) && output.has_attributes(observer)) {
                 unknown.push(output);
             }
         }
@@ -215,22 +221,21 @@ impl Store {
             return Ok(Ok(right));
         }
         // What another run of this task left there may stand there as well.
-        let mut others: Vec<(Bytes, Left)> = Vec::new();
+        let mut others: Vec<Output> = Vec::new();
         for known in &record.sets {
             for &other in &known.results {
                 let Some(other) = self.result(other, known.set)? else {
                     continue;
                 };
-                let whole = other.outputs.into_iter().filter(|output| output.left.is_whole());
-                others.extend(whole.map(|output| (output.path, output.left)));
+                others.extend(other.outputs.into_iter().filter(|output| output.left.is_whole()));
             }
         }
         unknown.retain(|output| {
-            let left: Vec<&Left> =
-                others.iter().filter(|(path, _)| *path == output.path).map(|(_, left)| left).collect();
-            let sizes: Vec<u64> = left.iter().filter_map(|left| left.size()).collect();
+            let left: Vec<&Output> = others.iter().filter(|other| other.path == output.path).collect();
+            let sizes: Vec<u64> = left.iter().filter_map(|other| Some(other.left.content()?.1)).collect();
             let standing = Standing::at(&output.path, observer, &sizes);
-            !(output.left.is_whole() && left.iter().any(|left| left.is(&standing)))
+            let is_left = |other: &&Output| other.left.is(&standing) && other.has_attributes(observer);
+            !(output.left.is_whole() && left.iter().any(is_left))
         });
         let reasons: Vec<MissReason> =
             unknown.into_iter().map(|output| MissReason::Output { path: output.path.clone() }).collect();

@@ -1,6 +1,6 @@
 //! The store of runs: where things lie, and what can go wrong with them.
 
-mod blobs;
+mod contents;
 mod keep;
 mod known;
 mod lookup;
@@ -18,6 +18,7 @@ use std::time::SystemTime;
 
 use platform::files;
 
+pub(crate) use self::contents::{Contents, in_parallel};
 pub use self::keep::{Kept, OutputChunk, Stream};
 pub use self::known::KnownDigests;
 pub use self::lookup::{Entry, Lookup};
@@ -108,8 +109,8 @@ pub struct Stats {
     pub keys: u64,
     /// Kept runs.
     pub results: u64,
-    /// Contents.
-    pub blobs: u64,
+    /// Large contents, and packs of small ones.
+    pub contents: u64,
     /// Runs that can be explained.
     pub runs: u64,
     /// Bytes of all files.
@@ -117,8 +118,8 @@ pub struct Stats {
 }
 
 /// The folders of a store that hold records and contents.
-const FOLDERS: [&str; 9] =
-    ["keys", "sets", "results", "details", "seen", "commands", "blobs", "runs", "traces"];
+const FOLDERS: [&str; 10] =
+    ["keys", "sets", "results", "details", "seen", "commands", "packs", "blobs", "runs", "traces"];
 
 impl Store {
     /// Opens the store under `folder`, which is made if it is not there.
@@ -178,7 +179,7 @@ impl Store {
             match name {
                 "keys" => stats.keys = files,
                 "results" => stats.results = files,
-                "blobs" => stats.blobs = files,
+                "packs" | "blobs" => stats.contents += files,
                 "runs" => stats.runs = files,
                 _ => {}
             }

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use platform::tracing::CaptureChoice;
+use tracerun::archive::Mtime;
 
 /// Runs a command, knows every file its process tree touched, and next time, when nothing that mattered has
 /// changed, restores its outputs and replays its terminal output instead of running it.
@@ -67,6 +68,10 @@ pub(crate) struct RunArguments {
     /// Do not store the result
     #[arg(long)]
     pub(crate) no_store: bool,
+
+    /// The modification time of restored files: that of now, as if the command had run, or that which was recorded
+    #[arg(long, value_enum, default_value_t = MtimeArgument::Now, value_name = "WHICH")]
+    pub(crate) mtime: MtimeArgument,
 
     /// Write what came of the run to FILE, as one JSON object
     #[arg(long, value_name = "FILE")]
@@ -247,6 +252,23 @@ pub(crate) struct CaptureOptions {
     /// How to watch the process tree
     #[arg(long, value_enum, default_value_t = CaptureArgument::Auto)]
     pub(crate) capture: CaptureArgument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MtimeArgument {
+    /// That of the restoration
+    Now,
+    /// That which the run left
+    Recorded,
+}
+
+impl From<MtimeArgument> for Mtime {
+    fn from(argument: MtimeArgument) -> Self {
+        match argument {
+            MtimeArgument::Now => Self::Now,
+            MtimeArgument::Recorded => Self::Recorded,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -16,7 +16,7 @@ pub(super) fn cache(command: CacheCommand, common: &Common) -> Result<Exit, Fail
                 bytes(stats.bytes),
                 stats.keys,
                 stats.results,
-                stats.blobs,
+                stats.contents,
                 stats.runs,
             );
             print(text.as_bytes())?;

@@ -22,7 +22,7 @@ use super::arguments::{Common, RunArguments, TaskOptions};
 use super::{Failure, Place, create_file, duration, say, write_to};
 
 pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Failure> {
-    let RunArguments { task: options, force, no_store, summary: summary_path, argv } = arguments;
+    let RunArguments { task: options, force, no_store, mtime, summary: summary_path, argv } = arguments;
     let place = Place::find(common)?;
     // Before the command runs: that it can't be written is no reason to lose the command's exit status.
     let summary_file = summary_path.as_deref().map(create_file).transpose()?;
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
     let report = match place.open_store() {
         Ok(store) => {
             let capture = place.capture(options.capture, Some(&store), common);
-            let mode = Mode { force, no_store };
+            let mode = Mode { force, no_store, mtime: mtime.into() };
             run_task(&task, &store, &capture, mode, &to_own_streams(), &mut forward_signals_to)?
         }
         Err(error) => run_plainly(&task, error.to_string(), &mut forward_signals_to)?,

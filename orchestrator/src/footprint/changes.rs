@@ -8,7 +8,7 @@ use shm_protocol::access::{AccessKind, Before};
 use super::places::Places;
 use super::uncacheable::actor;
 use super::{Uncacheable, is_device_folder, is_unobserved};
-use crate::archive::Look;
+use crate::archive::{Left, Look};
 use crate::bytes;
 use crate::declarations::Declarations;
 use crate::fingerprint::{Digest, InputState, entries};
@@ -65,6 +65,12 @@ impl Change {
         let Before::File(mode) = self.before else { return None };
         let mode_counts = (kind != AccessKind::Read).then_some(mode);
         Some(InputState::File { digest: self.old?, mode: mode_counts })
+    }
+
+    /// Whether what is left is what was there, as far as permission bits tell.
+    pub(super) fn same_mode(&self, left: &Left) -> bool {
+        let Left::Mode(mode) = left else { return false };
+        matches!(self.before, Before::File(before) | Before::Directory(before) if before == *mode)
     }
 
     /// When its content was first changed.

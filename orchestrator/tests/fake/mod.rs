@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use platform::files::{self, FileType};
 use shm_protocol::access::{AccessKind, Before};
 use shm_protocol::record::Exit;
-use tracerun::archive::Restored;
+use tracerun::archive::{Mtime, Restored};
 use tracerun::cache::{Lookup, MissReason, Outcome, OutputChunk, RunId, RunRecord, Store, Stream};
 use tracerun::declarations::Declarations;
 use tracerun::fingerprint::Digest;
@@ -115,7 +115,7 @@ impl World {
         let reasons = match self.store.look_up(&self.task).unwrap() {
             Lookup::Hit(entry) => {
                 let terminal = entry.terminal(&self.store).unwrap();
-                return Came::Hit(entry.restore(&self.store).unwrap(), terminal);
+                return Came::Hit(entry.restore(&self.store, Mtime::Now).unwrap(), terminal);
             }
             Lookup::Miss(reasons) => reasons,
         };

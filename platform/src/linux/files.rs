@@ -4,12 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::statfs::{self, FsType};
 
+pub(crate) use super::attributes::{extended_attributes, remove_extended_attribute, set_extended_attribute};
+pub(crate) use super::copy::copy;
 use crate::files::{FileType, Identity};
 
 pub(crate) fn identity(path: &Path, follow: bool) -> io::Result<Identity> {
@@ -64,6 +66,7 @@ fn identity_of(metadata: &Metadata) -> Identity {
         inode: metadata.ino(),
         mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
         ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        owner: (metadata.uid(), metadata.gid()),
     }
 }
 
@@ -73,6 +76,22 @@ fn nanoseconds(seconds: i64, rest: i64) -> i128 {
 
 pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+pub(crate) fn set_mode_of_open(file: &fs::File, mode: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+pub(crate) fn create_private(path: &Path) -> io::Result<fs::File> {
+    fs::File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+pub(crate) fn own_ids() -> (u32, u32) {
+    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+}
+
+pub(crate) fn set_owner(path: &Path, (user, group): (u32, u32)) -> io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(user), Some(group))
 }
 
 pub(crate) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
@@ -98,8 +117,7 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn is_writable_by_others(path: &Path) -> io::Result<bool> {
-    // SAFETY: geteuid only returns a number.
-    let user = unsafe { libc::geteuid() };
+    let (user, _) = own_ids();
     let metadata = fs::metadata(path)?;
     Ok(metadata.mode() & 0o022 != 0 || metadata.uid() != user && metadata.uid() != 0)
 }

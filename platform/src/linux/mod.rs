@@ -6,6 +6,8 @@ pub(crate) mod process;
 pub(crate) mod tracing;
 
 mod address;
+mod attributes;
+mod copy;
 mod filter;
 mod memory;
 mod net;
