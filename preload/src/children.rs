@@ -37,6 +37,9 @@ pub(crate) fn count_vforks_in(count: &'static AtomicU32) {
 #[unsafe(no_mangle)]
 extern "C" fn vfork() -> i32 {
     core::arch::naked_asm!(
+        "sub rsp, 8",
+        "call {settle}",
+        "add rsp, 8",
         "pop rdi",
         "mov rsi, qword ptr [rip + {count}]",
         "lock inc dword ptr [rsi]",
@@ -53,6 +56,7 @@ extern "C" fn vfork() -> i32 {
         "3:",
         "mov rdi, rax",
         "jmp {failed}",
+        settle = sym guest::settle,
         count = sym VFORK_CHILDREN,
         failed = sym vfork_failed,
     )
@@ -64,6 +68,9 @@ extern "C" fn vfork() -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn vfork() -> i32 {
     core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-16]!",
+        "bl {settle}",
+        "ldp x29, x30, [sp], #16",
         "adrp x9, {count}",
         "ldr x9, [x9, :lo12:{count}]",
         "2:",
@@ -88,6 +95,7 @@ extern "C" fn vfork() -> i32 {
         "b.cs {failed}",
         "4:",
         "ret",
+        settle = sym guest::settle,
         count = sym VFORK_CHILDREN,
         failed = sym vfork_failed,
     )
@@ -139,11 +147,11 @@ fn c_int(result: Option<u64>) -> isize {
 
 /// Makes a call that passes on an environment. The environment must be as execve(2) wants it.
 fn with_environment(environment: u64, make: impl Fn(u64) -> isize) -> isize {
-    let Some(guest) = guest::present() else {
+    let Some(own) = guest::own() else {
         return make(environment);
     };
     let given: Environment = ptr::with_exposed_provenance(environment as usize);
-    let result = guest.own.with(given, &|environment| make(environment as u64));
+    let result = own.with(given, &|environment| make(environment as u64));
     // Perhaps it was what we added that tipped it over.
     if result.unsigned_abs() == E2BIG as usize { make(environment) } else { result }
 }

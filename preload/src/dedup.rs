@@ -2,26 +2,32 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// One page of these serves a small program; a large one touches them all.
-const ENTRIES: usize = 8192;
+/// Buckets of keys; half a page of these serves a small program, a large one touches them all.
+const BUCKETS: usize = 2048;
 
-/// The keys of accesses that were reported, each in the one place that its bits name: a newer key replaces an older one,
-/// which is then reported once more. Zeros are a valid empty table.
+/// Keys of one bucket, which share half a cache line.
+const WAYS: usize = 4;
+
+/// The keys of accesses that were reported, each in the bucket that its low bits name: where that is full, a newer key replaces an
+/// older one, which is then reported once more. Zeros are a valid empty table.
 ///
 /// An access is taken for a reported one, and so missed, if its key is that of another path: all 64 bits equal, where the
-/// 13 bits of the place agree anyway. That is one in 2^51 for each new path, one in 2 billion for a run with a million.
-/// The keys depend on the random cookie, so no choice of names makes it likelier.
-pub(crate) struct Seen([AtomicU64; ENTRIES]);
+/// 11 bits of the bucket agree anyway, with one of four. That is one in 2^51 for each new path, one in 2 billion for a run
+/// with a million. The keys depend on the random cookie, so no choice of names makes it likelier.
+pub(crate) struct Seen([[AtomicU64; WAYS]; BUCKETS]);
 
 impl Seen {
+    #[inline]
     pub(crate) fn contains(&self, key: u64) -> bool {
-        key != 0
-            && self.0.get(key as usize % ENTRIES).is_some_and(|entry| entry.load(Ordering::Relaxed) == key)
+        let Some(bucket) = self.0.get(key as usize % BUCKETS) else { return false };
+        key != 0 && bucket.iter().any(|entry| entry.load(Ordering::Relaxed) == key)
     }
 
     /// To be called once the access has been written, never before: a lost record must be tried again.
     pub(crate) fn insert(&self, key: u64) {
-        if let Some(entry) = self.0.get(key as usize % ENTRIES) {
+        let Some(bucket) = self.0.get(key as usize % BUCKETS) else { return };
+        let free = bucket.iter().find(|entry| entry.load(Ordering::Relaxed) == 0);
+        if let Some(entry) = free.or_else(|| bucket.get((key >> 32) as usize % WAYS)) {
             entry.store(key, Ordering::Relaxed);
         }
     }

@@ -139,6 +139,10 @@ struct Names {
 /// Length of the number before a name.
 const HEAD: usize = size_of::<u32>();
 
+// SAFETY: bytes are written only by the thread that reserved them, by a compare-and-exchange of `used`, and read by others
+// only once their place was published, after which they are never written again.
+unsafe impl Sync for Names {}
+
 impl Names {
     /// Keeps the name that `fill` writes: it gets room and returns the length, or an error. Names that are not absolute, or
     /// are those of something removed, are no names.

@@ -5,7 +5,7 @@
 use core::ffi::{CStr, c_char};
 use core::ptr;
 
-use shm_protocol::session::VARIABLE;
+use shm_protocol::session::{Session, VARIABLE};
 
 /// A null-terminated array of strings, as `environ` is.
 pub(crate) type Environment = *const *const c_char;
@@ -46,11 +46,6 @@ fn value_of<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a CStr> {
     CStr::from_bytes_with_nul(rest).ok()
 }
 
-/// The value of a variable.
-pub(crate) fn value<'a>(environment: Environment, name: &[u8]) -> Option<&'a CStr> {
-    entries(environment).find_map(|entry| value_of(entry, name))
-}
-
 /// The libraries that a value of `LD_PRELOAD` names.
 fn libraries(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| matches!(byte, b' ' | b':'))
@@ -65,17 +60,32 @@ pub(crate) struct Own {
 impl Own {
     /// Finds both in the environment that the library was loaded with; what is too long is left empty, and then nothing is
     /// ever added.
-    pub(crate) fn find(environment: Environment) -> Self {
+    /// `None` if no session is named.
+    pub(crate) fn find(environment: Environment) -> Option<Self> {
         let mut own = Self { session: Text::new(), library: Text::new() };
-        let is_session = |entry: &&CStr| value_of(entry, VARIABLE.as_bytes()).is_some();
-        if let Some(session) = entries(environment).find(is_session) {
-            own.session.push(session.to_bytes());
+        let mut preloaded = None;
+        for entry in entries(environment) {
+            if value_of(entry, VARIABLE.as_bytes()).is_some() && own.session.is_empty() {
+                own.session.push(entry.to_bytes());
+            }
+            preloaded = preloaded.or_else(|| value_of(entry, PRELOAD));
         }
-        let preloaded = value(environment, PRELOAD).map_or(&b""[..], CStr::to_bytes);
+        let preloaded = preloaded.map_or(&b""[..], CStr::to_bytes);
         if let Some(library) = libraries(preloaded).find(|library| library.ends_with(LIBRARY)) {
             own.library.push(library);
         }
-        own
+        (!own.session.is_empty()).then_some(own)
+    }
+
+    /// The session that is named.
+    pub(crate) fn session(&self) -> Option<Session<'_>> {
+        Session::parse(value_of(self.session.c_string()?, VARIABLE.as_bytes())?.to_bytes())
+    }
+
+    /// The path of a session's ring as the kernel takes it.
+    pub(crate) fn ring_path(&self, session: &Session<'_>) -> Option<&CStr> {
+        let named = self.session.c_string()?.to_bytes_with_nul();
+        CStr::from_bytes_with_nul(named.get(named.len().checked_sub(session.ring.len() + 1)?..)?).ok()
     }
 
     /// Calls `run` with an environment in which the library and the session are named: the given one where they are, else a

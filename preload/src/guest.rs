@@ -12,7 +12,6 @@ use linux_raw_sys::general::{
 };
 use shm_protocol::record::{Event, Image, Record};
 use shm_protocol::ring::{self, Ring};
-use shm_protocol::session::{Session, VARIABLE};
 
 use crate::dedup::Seen;
 use crate::directories::Directories;
@@ -26,9 +25,7 @@ pub(crate) struct Guest {
     /// The pass through the net; 0 when there is none, so that the library must record all it can.
     pub(crate) cookie: u64,
     pub(crate) ring: Ring<'static>,
-    /// What a child must be given to be traced too.
-    pub(crate) own: Own,
-    process: &'static Process,
+    pub(crate) process: &'static Process,
     /// The process that last used this memory: in a new child by fork, its parent.
     last_pid: AtomicU32,
 }
@@ -45,17 +42,54 @@ pub(crate) struct Process {
     pub(crate) directories: Directories,
 }
 
-/// The storage of the one `Guest`, written once before [`ACTIVE`] points to it.
-struct Storage(UnsafeCell<MaybeUninit<Guest>>);
+/// A place that is written once.
+struct Once<T>(UnsafeCell<MaybeUninit<T>>);
 
-// SAFETY: only `construct` writes it, while the program is still loading and `ACTIVE` is null, so that nobody reads it;
-// afterwards it is only read, and all that changes in a `Guest` is atomic.
-unsafe impl Sync for Storage {}
+// SAFETY: what is in it is written by one thread only, before it becomes visible by `STATE`, and then only read.
+unsafe impl<T: Sync> Sync for Once<T> {}
 
-static STORAGE: Storage = Storage(UnsafeCell::new(MaybeUninit::uninit()));
+impl<T> Once<T> {
+    const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
 
-/// The guest, or null: then every hook makes the plain system call.
-static ACTIVE: AtomicPtr<Guest> = AtomicPtr::new(ptr::null_mut());
+    /// # Safety
+    /// Nobody else may use the place meanwhile.
+    unsafe fn write(&self, value: T) -> *mut T {
+        let place = self.0.get().cast::<T>();
+        // SAFETY: the caller's.
+        unsafe { place.write(value) };
+        place
+    }
+
+    /// # Safety
+    /// It must have been written before.
+    unsafe fn get(&self) -> &T {
+        // SAFETY: the caller's; it is never written again.
+        unsafe { &*self.0.get().cast::<T>() }
+    }
+}
+
+/// Written when the state is no longer [`ABSENT`].
+static OWN: Once<Own> = Once::new();
+
+/// Written before [`STATE`] points to it.
+static GUEST: Once<Guest> = Once::new();
+
+/// What becomes of this library in this program: one of the small numbers below, or where the guest is.
+///
+/// It arrives with the first call that it has something to do for, since most small programs make none: to map the
+/// ring costs as much as a tenth of starting them.
+static STATE: AtomicPtr<Guest> = AtomicPtr::new(ptr::without_provenance_mut(ABSENT));
+
+/// There is no session.
+const ABSENT: usize = 0;
+/// There is a session to arrive at.
+const INVITED: usize = 1;
+/// A thread is about to make it the guest; until then all make the plain system call.
+const ARRIVING: usize = 2;
+/// All is left to the net, for good.
+const RETIRED: usize = 3;
 
 /// Run by the dynamic loader (glibc's and musl's) when the library has been loaded, before `main`.
 #[used]
@@ -66,12 +100,14 @@ static CONSTRUCTOR: extern "C" fn(i32, *const *const c_char, Environment) = cons
 /// `environ` by now, and glibc has not if the user's `LD_PRELOAD` makes it begin with us, before itself.
 extern "C" fn construct(_count: i32, _arguments: *const *const c_char, given: Environment) {
     let kept = environment::current();
-    if let Some(guest) = Guest::find(if kept.is_null() { given } else { kept }) {
-        // SAFETY: `ACTIVE` is null, so nobody else has a reference to the storage.
-        let place = unsafe { (*STORAGE.0.get()).write(guest) };
-        crate::children::count_vforks_in(&place.process.vfork_children);
-        place.introduce();
-        ACTIVE.store(place, Ordering::Release);
+    let Some(own) = Own::find(if kept.is_null() { given } else { kept }) else { return };
+    let has_net = own.session().is_some_and(|session| session.cookie != 0);
+    // SAFETY: the program is still loading, and while the state is `ABSENT` nobody looks at the place.
+    unsafe { OWN.write(own) };
+    STATE.store(ptr::without_provenance_mut(INVITED), Ordering::Release);
+    if !has_net {
+        // Nobody else tells that this program was started.
+        arrive();
     }
 }
 
@@ -79,31 +115,74 @@ extern "C" fn construct(_count: i32, _arguments: *const *const c_char, given: En
 #[inline]
 pub(crate) fn active() -> Option<&'static Guest> {
     // While a child by vfork runs in our memory we cannot tell it from ourselves.
-    present().filter(|guest| guest.process.vfork_children.load(Ordering::Relaxed) == 0)
+    arrived().filter(|guest| guest.process.vfork_children.load(Ordering::Relaxed) == 0)
 }
 
-/// The guest, also in a child by vfork.
 #[inline]
-pub(crate) fn present() -> Option<&'static Guest> {
-    // SAFETY: null, or the storage, which was written before the pointer and is never written again.
-    unsafe { ACTIVE.load(Ordering::Acquire).as_ref() }
+fn arrived() -> Option<&'static Guest> {
+    let state = STATE.load(Ordering::Acquire);
+    if state.addr() > RETIRED {
+        // SAFETY: not one of the numbers, so it points to the guest, which is never written again.
+        return Some(unsafe { &*state });
+    }
+    if state.addr() == INVITED { arrive() } else { None }
+}
+
+/// Becomes the guest, if no other thread does.
+#[cold]
+#[inline(never)]
+fn arrive() -> Option<&'static Guest> {
+    let state = ptr::without_provenance_mut;
+    STATE.compare_exchange(state(INVITED), state(ARRIVING), Ordering::AcqRel, Ordering::Relaxed).ok()?;
+    // SAFETY: written before the state became `INVITED`.
+    let Some(guest) = Guest::find(unsafe { OWN.get() }) else {
+        retire();
+        return None;
+    };
+    // SAFETY: only the one thread that made the state `ARRIVING` gets here.
+    let place = unsafe { GUEST.write(guest) };
+    // SAFETY: just written.
+    let guest = unsafe { &*place };
+    crate::children::count_vforks_in(&guest.process.vfork_children);
+    guest.introduce();
+    // Unless it was retired meanwhile.
+    STATE.compare_exchange(state(ARRIVING), place, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+    Some(guest)
+}
+
+/// Arrives if that is still to be done: before a child by vfork could, in the memory of its parent.
+pub(crate) extern "C" fn settle() {
+    let _guest = arrived();
+}
+
+/// What a child must be given to be traced too.
+pub(crate) fn own() -> Option<&'static Own> {
+    // SAFETY: written before the state became another.
+    (STATE.load(Ordering::Acquire).addr() != ABSENT).then(|| unsafe { OWN.get() })
 }
 
 /// Leaves this process to the net for good.
 pub(crate) fn retire() {
-    ACTIVE.store(ptr::null_mut(), Ordering::Release);
+    STATE.store(ptr::without_provenance_mut(RETIRED), Ordering::Release);
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Sent {
+    Written,
+    /// It was counted in the ring.
+    Lost,
+    /// There are more threads than entries for them.
+    NoSeat,
 }
 
 impl Guest {
-    fn find(environment: Environment) -> Option<Self> {
-        let value = environment::value(environment, VARIABLE.as_bytes())?;
-        let session = Session::parse(value.to_bytes())?;
-        let ring_path = value.to_bytes_with_nul().get(value.count_bytes() - session.ring.len()..)?;
-        let words = map_ring(CStr::from_bytes_with_nul(ring_path).ok()?, session.cookie)?;
+    fn find(own: &Own) -> Option<Self> {
+        let session = own.session()?;
+        let words = map_ring(own.ring_path(&session)?, session.cookie)?;
         Some(Self {
             cookie: session.cookie,
             ring: Ring::open(words).ok()?,
-            own: Own::find(environment),
             process: map_process()?,
             last_pid: AtomicU32::new(0),
         })
@@ -137,10 +216,13 @@ impl Guest {
         self.process.threads.current()
     }
 
-    /// Writes a record of the process `pid`. Whether it was written: a lost one is counted in the ring.
-    pub(crate) fn send(&self, pid: u32, time_ns: u64, event: Event<'_>) -> bool {
-        let Some(thread) = self.thread() else { return false };
-        self.ring.write(&thread.seat, &Record { pid, time_ns, event }, &Kernel).is_ok()
+    /// Writes a record of the process `pid`.
+    pub(crate) fn send(&self, pid: u32, time_ns: u64, event: Event<'_>) -> Sent {
+        let Some(thread) = self.thread() else { return Sent::NoSeat };
+        match self.ring.write(&thread.seat, &Record { pid, time_ns, event }, &Kernel) {
+            Ok(()) => Sent::Written,
+            Err(_) => Sent::Lost,
+        }
     }
 
     /// Tells the reader that the library is in place.

@@ -1,9 +1,10 @@
 //! What a call told → a record.
 
-use shm_protocol::access::{Access, Before, Change, Effect, Outcome};
+use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Outcome};
 use shm_protocol::calls::{Call, Meaning, Name, Touch};
 use shm_protocol::path::Joined;
-use shm_protocol::record::{Event, Record};
+use shm_protocol::record::Event;
+use shm_protocol::ring::Moment;
 
 use linux_raw_sys::errno::{
     EACCES, EEXIST, EFAULT, EINTR, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, ENXIO,
@@ -12,13 +13,15 @@ use linux_raw_sys::errno::{
 use linux_raw_sys::general::{AT_REMOVEDIR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 
 use crate::dedup::hash;
-use crate::guest::{self, Guest, Process};
+use crate::guest::{self, Guest, Sent};
 use crate::names::{is_magic, string_at};
 use crate::syscall::{self, Arguments, CWD, syscall};
-use crate::threads::Thread;
 
 /// Makes a watched system call for the program and reports it, if that is the library's part; otherwise the net sees it.
 /// The result is the kernel's.
+///
+/// Inlined with a constant `call`, the meaning is computed when the library is built.
+#[inline(always)]
 pub(crate) fn make(call: Call, number: u32, arguments: Arguments) -> isize {
     let Some(guest) = guest::active() else {
         return plain(number, arguments);
@@ -75,7 +78,13 @@ fn is_directory(guest: &Guest, to: Touch) -> bool {
 /// A call that only looks: made with the pass, and recorded afterwards.
 #[inline(never)]
 fn look(guest: &'static Guest, call: Call, number: u32, arguments: Arguments, touch: Touch) -> isize {
-    let Some(watch) = Watch::begin(guest, touch) else {
+    let watch = match call {
+        Call::chdir => Watch::begin_in_directory(guest, touch),
+        _ => Some(Watch::begin(guest, touch)),
+    };
+    // What has an effect is made once, so it must be sure before that it can be reported.
+    let sure = touch.kind == AccessKind::Stat || guest.thread().is_some();
+    let Some(watch) = watch.filter(|_| sure) else {
         return plain(number, arguments);
     };
     // SAFETY: the program asked for this call; it does not use the sixth argument.
@@ -93,12 +102,13 @@ fn look(guest: &'static Guest, call: Call, number: u32, arguments: Arguments, to
         Reported::Whole => result,
         // What was reached tells its own name.
         Reported::NotAtAll if result >= 0 && matches!(call, Call::openat | Call::open) => {
-            watch.report_reached(call, watch.process.directories.opened(guest, result as i32));
+            let (process, _) = guest.process();
+            watch.report_reached(call, process.directories.opened(guest, result as i32));
             result
         }
         Reported::NotAtAll if result == 0 && call == Call::chdir => {
             guest.ring.advance_directory_generation();
-            watch.report_reached(call, watch.process.directories.working(guest, watch.thread));
+            watch.report_reached(call, directory(guest, CWD as i32));
             result
         }
         // Looking twice harms nobody: what failed or only asked is made again, for the net to see.
@@ -151,7 +161,7 @@ fn change(
     if guest.cookie != 0 {
         return plain(number, arguments);
     }
-    let watches = touches.map(|touch| touch.and_then(|touch| Watch::begin(guest, touch)));
+    let watches = touches.map(|touch| Some(Watch::begin(guest, touch?)));
     let befores = touches.map(|touch| touch.map_or(Before::Unknown, before));
     let result = plain(number, arguments);
     let outcome = syscall::error(result).map_or(Some(Outcome::Done), change_refused);
@@ -177,9 +187,7 @@ pub(crate) fn around(
         return function();
     };
     let Some(touch) = touch() else { return function() };
-    let Some(watch) = Watch::begin(guest, touch) else {
-        return function();
-    };
+    let watch = Watch::begin(guest, touch);
     let before = before(touch);
     let result = function();
     let outcome = if failed(result) { change_refused(syscall::errno()) } else { Some(Outcome::Done) };
@@ -218,33 +226,49 @@ fn before(touch: Touch) -> Before {
     }
 }
 
-/// A call that is under way, with all that must be known before it.
+/// A call that is under way, with what must be known from before it.
 struct Watch {
     guest: &'static Guest,
-    process: &'static Process,
-    pid: u32,
-    thread: &'static Thread,
     touch: Touch,
-    /// `None` if it is only asked for when the name turns out to be relative.
+    /// Where the name begins; `None` if that is only asked for once the name turns out to be relative.
     directory: Option<&'static [u8]>,
+    directory_generation: u64,
+    moment: Moment,
+    /// The time before the call, where there is no net whose changes could be compared with.
     time_ns: u64,
 }
 
 impl Watch {
-    /// `None` if the library could not name what the call is about to touch: then the net must.
+    /// Of the many calls that repeat another nothing is ever sent: so as little as possible is asked for here, and the
+    /// clock is not read.
     #[inline]
-    fn begin(guest: &'static Guest, touch: Touch) -> Option<Self> {
-        let (process, pid) = guest.process();
-        let thread = guest.thread()?;
-        let directory = match touch.name {
-            // In every use but a few the name is empty, and the descriptor that of a file.
-            Name::AtOrDescriptor(_) if touch.dir != CWD as i32 => None,
-            _ => Some(directory(guest, process, thread, touch.dir)?),
-        };
-        Some(Self { guest, process, pid, thread, touch, directory, time_ns: syscall::now_ns() })
+    fn begin(guest: &'static Guest, touch: Touch) -> Self {
+        Self {
+            guest,
+            touch,
+            directory: None,
+            directory_generation: guest.ring.directory_generation(),
+            moment: guest.ring.moment(),
+            time_ns: if guest.cookie == 0 { syscall::now_ns() } else { 0 },
+        }
+    }
+
+    /// The same for a call after which the directory would not be found by the same name. `None` if it has no name.
+    fn begin_in_directory(guest: &'static Guest, touch: Touch) -> Option<Self> {
+        let directory = Some(directory(guest, touch.dir)?);
+        Some(Self { directory, ..Self::begin(guest, touch) })
+    }
+
+    /// Where the name begins, asked for after the call. `None` if it cannot be told, or may have been another during the call.
+    fn directory(&self) -> Option<&'static [u8]> {
+        self.directory.or_else(|| {
+            let directory = directory(self.guest, self.touch.dir)?;
+            (self.guest.ring.directory_generation() == self.directory_generation).then_some(directory)
+        })
     }
 
     /// Reports the access, after its call. The kernel must have read the name, or the name is none.
+    #[inline(always)]
     fn report(&self, call: Call, outcome: Outcome, before: Option<Before>) -> Reported {
         let name = match self.touch.name {
             Name::Descriptor => &[],
@@ -253,7 +277,7 @@ impl Watch {
                 match unsafe { string_at(address) } {
                     // No file has an empty name. With `AT_EMPTY_PATH` it means the descriptor: a file that was reported when
                     // it was opened.
-                    Some([]) if self.directory.is_none() || matches!(self.touch.name, Name::At(_)) => {
+                    Some([]) if matches!(self.touch.name, Name::At(_)) || self.touch.dir != CWD as i32 => {
                         return Reported::Whole;
                     }
                     Some(name) => name,
@@ -265,10 +289,9 @@ impl Watch {
         if outcome != Outcome::Done && name.is_empty() {
             return Reported::Whole;
         }
-        let directory = match self.directory {
-            _ if name.first() == Some(&b'/') => &[],
-            Some(directory) => directory,
-            None => match directory(self.guest, self.process, self.thread, self.touch.dir) {
+        let directory = match name.first() {
+            Some(b'/') => &[],
+            _ => match self.directory() {
                 Some(directory) => directory,
                 None => return Reported::NotAtAll,
             },
@@ -277,10 +300,15 @@ impl Watch {
         let change = self.change(before);
         let access = Access { call, kind: self.touch.kind, outcome, follow: self.touch.follow, change, path };
         let key = (change.is_none()).then(|| self.key(&access));
-        if key.is_some_and(|key| self.process.seen.contains(key)) {
+        if key.is_some_and(|key| self.guest.process.seen.contains(key)) {
             return Reported::Whole;
         }
-        if is_magic(path) {
+        self.report_first(key, access)
+    }
+
+    #[inline(never)]
+    fn report_first(&self, key: Option<u64>, access: Access<'_>) -> Reported {
+        if is_magic(access.path) {
             // Nothing below /proc counts by its own name. (And a listing must not be asked for twice: it goes on.)
             let own_name = self.touch.name == Name::Descriptor;
             return if own_name { Reported::Whole } else { Reported::NotAtAll };
@@ -299,13 +327,22 @@ impl Watch {
     }
 
     fn send(&self, key: Option<u64>, access: Access<'_>) -> Reported {
-        let time_ns = if access.change.is_some() { syscall::now_ns() } else { self.time_ns };
-        let record = Record { pid: self.pid, time_ns, event: Event::Access(access) };
-        let written = self.guest.ring.write(&self.thread.seat, &record, &syscall::Kernel);
-        if let (Ok(()), Some(key)) = (written, key) {
-            self.process.seen.insert(key);
+        let time_ns = if self.guest.cookie != 0 {
+            self.guest.ring.time_of_look(self.moment, syscall::now_ns)
+        } else if access.change.is_some() {
+            syscall::now_ns()
+        } else {
+            self.time_ns
+        };
+        let (process, pid) = self.guest.process();
+        let written = self.guest.send(pid, time_ns, Event::Access(access));
+        match (written, key) {
+            (Sent::Written, Some(key)) => process.seen.insert(key),
+            // The net can report it.
+            (Sent::NoSeat, _) => return Reported::NotAtAll,
+            // A lost record is counted in the ring: the trace is not complete any more.
+            _ => {}
         }
-        // A lost record is counted in the ring: the trace is not complete any more.
         Reported::Whole
     }
 
@@ -333,9 +370,11 @@ impl Watch {
     }
 }
 
-fn directory(guest: &Guest, process: &'static Process, thread: &Thread, dir: i32) -> Option<&'static [u8]> {
+/// The directory that names beginning at `dir` begin at now.
+fn directory(guest: &'static Guest, dir: i32) -> Option<&'static [u8]> {
+    let (process, _) = guest.process();
     if dir == CWD as i32 {
-        process.directories.working(guest, thread)
+        process.directories.working(guest, guest.thread()?)
     } else {
         process.directories.of_descriptor(guest, dir)
     }

@@ -60,7 +60,7 @@ pub const MAX_CHUNKS: usize = if cfg!(loom) { 64 } else { 512 };
 const MAGIC: u64 = u64::from_le_bytes(*b"tracerun");
 
 /// Changes with every change of the layout or of a record's encoding.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Words before the first chunk: one page. Loom pays for each word, and is given no more than are used.
 const HEADER_WORDS: usize = if cfg!(loom) { USED_WORDS } else { 512 };
@@ -74,6 +74,8 @@ const READER_AT: usize = 3;
 const CLOSED_AT: usize = 4;
 const DIRECTORY_GENERATION_AT: usize = 5;
 const LOST_AT: usize = 8;
+const CHANGES_BEGUN_AT: usize = 6;
+const LAST_CHANGE_NS_AT: usize = 7;
 /// Counts the calls for the reader's attention; the reader sleeps on it.
 const BELL_AT: usize = 16;
 const READER_SLEEPS_AT: usize = 17;
@@ -131,6 +133,13 @@ pub trait System {
 
     /// Whether the process `reader` is known to exist no more.
     fn reader_is_gone(&self, reader: u32) -> bool;
+}
+
+/// How far the changes of the run had come when a look began: see [`Ring::time_of_look`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    changes_begun: u64,
+    last_change_ns: u64,
 }
 
 /// A view of the shared memory that holds a ring, for writers and, by [`Reader`], for the reader.
@@ -229,6 +238,41 @@ impl<'m> Ring<'m> {
     /// Tells every process to look again where its working directory is.
     pub fn advance_directory_generation(&self) {
         self.at(DIRECTORY_GENERATION_AT).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The moment before a call that only looks.
+    #[inline]
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment {
+            last_change_ns: self.at(LAST_CHANGE_NS_AT).load(Ordering::Acquire),
+            changes_begun: self.at(CHANGES_BEGUN_AT).load(Ordering::Acquire),
+        }
+    }
+
+    /// The time of something that is about to change and is still held, by the clock `now_ns`.
+    pub fn time_of_change(&self, now_ns: impl FnOnce() -> u64) -> u64 {
+        // First the announcement, then the clock: whoever has not seen the announcement has read an earlier time.
+        self.at(CHANGES_BEGUN_AT).fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let time_ns = now_ns();
+        self.at(LAST_CHANGE_NS_AT).fetch_max(time_ns, Ordering::AcqRel);
+        time_ns
+    }
+
+    /// The time of a look that began at `moment` and is over: not later than any change that it may not have seen yet.
+    ///
+    /// The clock is read after the call, and only for looks that are recorded. If a change was announced meanwhile, the
+    /// time of the last one before stands in for it.
+    #[must_use]
+    pub fn time_of_look(&self, moment: Moment, now_ns: impl FnOnce() -> u64) -> u64 {
+        let time_ns = now_ns();
+        fence(Ordering::SeqCst);
+        if self.at(CHANGES_BEGUN_AT).load(Ordering::SeqCst) == moment.changes_begun {
+            time_ns
+        } else {
+            moment.last_change_ns
+        }
     }
 
     /// Ends the ring: from now on every write is [`Lost`] at once. A writer that sleeps for want of room notices when its

@@ -217,3 +217,19 @@ fn a_writer_that_waits_for_room_is_woken() {
         assert_eq!(reader.finish(&mut |_| {}), Finished { records: 3, ..Finished::default() });
     });
 }
+
+#[test]
+fn a_look_that_began_before_a_change_was_announced_is_not_timed_after_it() {
+    check(3, || {
+        let (ring, clock) = (ring(1, 8), Arc::new(AtomicU64::new(1)));
+        let unchanged = ring.moment();
+        let change = {
+            let clock = Arc::clone(&clock);
+            thread::spawn(move || ring.time_of_change(|| clock.fetch_add(1, Ordering::SeqCst)))
+        };
+        let moment = ring.moment();
+        let look = ring.time_of_look(moment, || clock.fetch_add(1, Ordering::SeqCst));
+        let change = change.join().expect("no panic in the model");
+        assert!(moment != unchanged || look <= change, "look {look}, change {change}");
+    });
+}

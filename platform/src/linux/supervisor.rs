@@ -110,7 +110,8 @@ impl Supervisor {
     }
 
     fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>) -> Answer {
-        let time_ns = now_ns();
+        // Any held call may change something.
+        let time_ns = self.ring.as_ref().map_or_else(now_ns, |shared| shared.ring().time_of_change(now_ns));
         let call = if held.data.arch == NATIVE_ARCH { filter::watched(held.data.nr) } else { None };
         let target = self.target(held.pid, matches!(call, Some(Call::execve | Call::execveat)));
         let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };

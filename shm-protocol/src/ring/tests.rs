@@ -316,6 +316,22 @@ fn a_mapping_is_viewed_as_whole_words() {
     assert_eq!((ring.reader(), ring.directory_generation()), (5, 1));
 }
 
+#[test]
+fn a_look_during_a_change_is_timed_by_the_change_before() {
+    let mut memory = vec![0_u64; HEADER_WORDS + 64];
+    let bytes = memory.len() * 8;
+    // SAFETY: as above.
+    let words = unsafe { words_from_mapping(memory.as_mut_ptr().cast(), bytes) };
+    let ring = Ring::format_with_chunks(words, 5, 64).unwrap();
+    assert_eq!(ring.time_of_change(|| 100), 100);
+    let undisturbed = ring.moment();
+    assert_eq!(ring.time_of_look(undisturbed, || 150), 150);
+    let disturbed = ring.moment();
+    assert_eq!(ring.time_of_change(|| 200), 200);
+    assert_eq!(ring.time_of_look(disturbed, || 250), 100);
+    assert_eq!(ring.time_of_look(ring.moment(), || 250), 250);
+}
+
 /// A few words of chunks, biased to what can go wrong.
 fn hostile_word() -> impl Strategy<Value = u64> {
     let generation = (0..3_u64).prop_map(Generation::from_bits);
