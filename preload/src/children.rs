@@ -223,6 +223,17 @@ extern "C" fn execvp(file: u64, argv: u64) -> isize {
     execvpe(file, argv, environment::current() as u64)
 }
 
+/// libc's child runs in our memory, and opens and looks by itself what its file actions say.
+fn while_vforking<T>(spawn: impl FnOnce() -> T) -> T {
+    guest::settle();
+    // SAFETY: points to a count that is never freed.
+    let count = unsafe { &*VFORK_CHILDREN.load(Ordering::Acquire) };
+    count.fetch_add(1, Ordering::SeqCst);
+    let result = spawn();
+    count.fetch_sub(1, Ordering::SeqCst);
+    result
+}
+
 macro_rules! spawn {
     ($($function:ident, $name:literal;)*) => {
         $(
@@ -232,8 +243,8 @@ macro_rules! spawn {
                 static NEXT: Next = Next::new($name);
                 with_environment(environment, |environment| {
                     // SAFETY: the program asked for this call.
-                    let result = unsafe { NEXT.call([pid, path, actions, attributes, argv, environment]) };
-                    result.map_or(ENOSYS as isize, |result| result as i32 as isize)
+                    let spawn = || unsafe { NEXT.call([pid, path, actions, attributes, argv, environment]) };
+                    while_vforking(spawn).map_or(ENOSYS as isize, |result| result as i32 as isize)
                 })
             }
         )*

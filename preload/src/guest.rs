@@ -7,8 +7,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use linux_raw_sys::general::{
-    __NR_close, __NR_getpid, __NR_madvise, __NR_mmap, __NR_munmap, __NR_openat, MADV_WIPEONFORK,
-    MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE,
+    __NR_close, __NR_madvise, __NR_mmap, __NR_munmap, __NR_openat, MADV_WIPEONFORK, MAP_ANONYMOUS,
+    MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE,
 };
 use shm_protocol::record::{Event, Image, Record};
 use shm_protocol::ring::{self, Ring};
@@ -145,6 +145,10 @@ fn arrive() -> Option<&'static Guest> {
     let guest = unsafe { &*place };
     crate::children::count_vforks_in(&guest.process.vfork_children);
     guest.introduce();
+    #[cfg(target_arch = "x86_64")]
+    if guest.cookie != 0 {
+        crate::call_sites::redirect(guest);
+    }
     // Unless it was retired meanwhile.
     STATE.compare_exchange(state(ARRIVING), place, Ordering::AcqRel, Ordering::Relaxed).ok()?;
     Some(guest)
@@ -197,8 +201,7 @@ impl Guest {
 
     #[cold]
     fn meet_process(&self) -> u32 {
-        // SAFETY: touches no memory.
-        let pid = unsafe { syscall(__NR_getpid, [0; 5], 0) } as u32;
+        let pid = syscall::own_pid() as u32;
         let first = self.process.pid.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if first {
             let parent = self.last_pid.swap(pid, Ordering::Relaxed);

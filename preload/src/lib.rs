@@ -11,6 +11,8 @@
 #[cfg(panic = "unwind")]
 extern crate std;
 
+#[cfg(target_arch = "x86_64")]
+mod call_sites;
 mod children;
 mod dedup;
 mod directories;

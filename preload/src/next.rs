@@ -30,6 +30,8 @@ macro_rules! weak {
     }};
 }
 
+pub(crate) use weak;
+
 type Lookup = unsafe extern "C" fn(*mut c_void, *const c_char) -> usize;
 type Open = unsafe extern "C" fn(*const c_char, i32) -> *mut c_void;
 

@@ -126,14 +126,18 @@ enum Told {
     Unclearly,
 }
 
-fn told(call: Call, error: u32, [_, _, _, size, _]: Arguments) -> Told {
+fn told(call: Call, error: u32, arguments: Arguments) -> Told {
+    let link_size = match (call, arguments) {
+        (Call::readlinkat, [_, _, _, size, _]) | (Call::readlink, [_, _, size, _, _]) => size as i32,
+        _ => 0,
+    };
     match error {
         ENOENT => Told::Plainly(Outcome::Absent),
         EACCES | EEXIST | EINTR | EISDIR | ELOOP | ENODATA | ENXIO | EOPNOTSUPP | EROFS | ETXTBSY => {
             Told::Plainly(Outcome::Refused)
         }
         // It is there and no link; or the size was senseless, which the kernel checks before it reads the path.
-        EINVAL if call == Call::readlinkat && size as i32 > 0 => Told::Plainly(Outcome::Refused),
+        EINVAL if link_size > 0 => Told::Plainly(Outcome::Refused),
         // The path or the result lies where the program has no memory: it must not be touched here.
         EFAULT | ENAMETOOLONG => Told::Nothing,
         // Among them ENOTDIR: a file on the way is no directory, so that nothing is there; or the last one is there, and should

@@ -14,7 +14,7 @@ const NUMBERS: usize = 512;
 macro_rules! by_number {
     ($($(#[$where:meta])* $name:ident $number:ident ($($argument:ident),*) = $meaning:expr;)*) => {
         /// The watched call of this number, if it can be one that only looks: of those the library reports.
-        const fn looking(number: u64) -> Option<Call> {
+        pub(crate) const fn looking(number: u64) -> Option<Call> {
             $(
                 $(#[$where])*
                 if number == numbers::$name as u64 && Call::$name.meaning([0; 6]).observes() {

@@ -4,8 +4,8 @@ use core::sync::atomic::AtomicU32;
 
 use linux_raw_sys::errno::ESRCH;
 use linux_raw_sys::general::{
-    __NR_close, __NR_fstat, __NR_futex, __NR_getcwd, __NR_kill, __NR_newfstatat, __NR_openat, __NR_read,
-    __NR_readlinkat, AT_SYMLINK_NOFOLLOW, FUTEX_WAIT, FUTEX_WAKE, O_CLOEXEC, stat, timespec,
+    __NR_close, __NR_fstat, __NR_futex, __NR_getcwd, __NR_getpid, __NR_kill, __NR_newfstatat, __NR_openat,
+    __NR_read, __NR_readlinkat, AT_SYMLINK_NOFOLLOW, FUTEX_WAIT, FUTEX_WAKE, O_CLOEXEC, stat, timespec,
 };
 use shm_protocol::ring;
 
@@ -84,6 +84,16 @@ pub(crate) fn to_c(result: isize) -> isize {
 unsafe extern "C" {
     safe fn __errno_location() -> *mut i32;
     fn clock_gettime(clock: i32, time: *mut timespec) -> i32;
+}
+
+/// Where libc's function of this name lies.
+pub(crate) fn errno_location() -> u64 {
+    __errno_location as *const () as u64
+}
+
+pub(crate) fn own_pid() -> u64 {
+    // SAFETY: touches no memory.
+    unsafe { syscall(__NR_getpid, [0; 5], 0) as u64 }
 }
 
 pub(crate) fn set_errno(number: u32) {

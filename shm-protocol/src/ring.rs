@@ -28,6 +28,7 @@
 //! Chunks that are partly filled stay with their writers until fewer than half are free; then the reader seals those
 //! that have not grown since its last look, and, when a writer waits for room, all.
 
+mod call_sites;
 mod pack;
 mod read;
 mod seat;
@@ -40,6 +41,7 @@ mod tests;
 use core::fmt;
 
 pub use crate::sync::FutexWord;
+pub use call_sites::{CallSite, MAX_CALL_SITES};
 pub use read::{Drained, Finished, Reader};
 pub use seat::Seat;
 
@@ -84,7 +86,9 @@ const WRITER_WAITS_AT: usize = 24;
 /// One bit per chunk, set when it is free.
 const FREE_AT: usize = 32;
 const FREE_WORDS: usize = MAX_CHUNKS / 64;
-const USED_WORDS: usize = FREE_AT + FREE_WORDS;
+/// How many call sites there are, then one word each.
+const CALL_SITES_AT: usize = FREE_AT + FREE_WORDS;
+const USED_WORDS: usize = CALL_SITES_AT + 1 + MAX_CALL_SITES;
 
 /// Why memory holds no ring that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use shm_protocol::ring::{Finished, FutexWord, Reader, Ring, Seat, System};
 const TICK: usize = 4;
 
 /// The header's words.
-const HEADER: usize = 33;
+const HEADER: usize = 34;
 
 fn tick(pid: u32, time_ns: u64) -> Record<'static> {
     Record { pid, time_ns, event: Event::Instrumented }

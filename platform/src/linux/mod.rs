@@ -7,6 +7,7 @@ pub(crate) mod tracing;
 
 mod address;
 mod attributes;
+mod call_sites;
 mod copy;
 mod filter;
 mod memory;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use memmap2::{MmapOptions, MmapRaw};
 use shm_protocol::ring::{self, Finished, Reader, Ring, System};
 
+use super::call_sites;
 use crate::tracing::Sink;
 
 /// A ring in memory that traced processes map too.
@@ -34,7 +35,8 @@ impl SharedRing {
         file.set_len(ring::BYTES as u64)?;
         let mapping = MmapOptions::new().len(ring::BYTES).map_raw(&file)?;
         let shared = Self { file, mapping };
-        Ring::format(shared.words(), std::process::id()).map_err(io::Error::other)?;
+        let ring = Ring::format(shared.words(), std::process::id()).map_err(io::Error::other)?;
+        ring.tell_call_sites(call_sites::find());
         Ok(shared)
     }
 
