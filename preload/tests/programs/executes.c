@@ -12,7 +12,7 @@
 #define CHECK(condition) do { if (!(condition)) { perror(#condition); exit(1); } } while (0)
 
 static char *const empty[] = {NULL};
-static char *const arguments[] = {"sh", "-c", "[ $A$LD_PRELOAD$TRACERUN_SESSION ]", NULL};
+static char *const arguments[] = {"sh", "-c", "[ $A$LD_PRELOAD$TRACERUN_SESSION ] && [ -e / ]", NULL};
 
 static void done(pid_t child) {
     int status;
@@ -36,8 +36,8 @@ int main(void) {
     CHECK(execve("/nowhere", arguments, empty) == -1 && errno == ENOENT);
     CHECK(execve("/etc/passwd", arguments, empty) == -1 && errno == EACCES);
     // Its own libraries stay, before ours, and its other variables.
-    char *const own[] = {"A=1", "LD_PRELOAD=libc.so.6", NULL};
-    char *const ask[] = {"sh", "-c", "[ $A = 1 ] && case $LD_PRELOAD in libc.so.6:/*) ;; *) exit 1 ;; esac", NULL};
+    char *const own[] = {"A=1", "LD_PRELOAD=libm.so.6", NULL};
+    char *const ask[] = {"sh", "-c", "[ -e / ] && [ $A = 1 ] && case $LD_PRELOAD in libm.so.6:/*) ;; *) exit 1 ;; esac", NULL};
     IN_CHILD(fork, execve("/bin/sh", ask, own));
     // Another session is not ours to change.
     char *const other[] = {"TRACERUN_SESSION=0000000000000001:/nowhere", NULL};
