@@ -85,29 +85,58 @@ impl Memory {
     /// The strings of the NULL-terminated vector of pointers at `address`, each with its NUL, as many as fit
     /// into `limit` bytes.
     pub(super) fn strings(self, address: u64, limit: usize) -> Vec<u8> {
+        const POINTERS: usize = 32;
         let mut text = Vec::new();
-        let mut block = [0_u8; 256];
+        let mut block = [0_u8; 8 * POINTERS];
         for start in (address..).step_by(block.len()) {
             let Ok(count) = self.read(start, &mut block) else {
                 break;
             };
-            for pointer in block[..count].chunks_exact(8) {
-                let pointer = u64::from_le_bytes(pointer.try_into().unwrap_or_default());
+            let pointers: Vec<u64> = block[..count]
+                .chunks_exact(8)
+                .map(|pointer| u64::from_le_bytes(pointer.try_into().unwrap_or_default()))
+                .take_while(|&pointer| pointer != 0)
+                .collect();
+            let heads = self.heads(&pointers);
+            for (&pointer, head) in pointers.iter().zip(heads) {
                 let before = text.len();
-                if pointer == 0 {
-                    return text;
-                }
-                if self.string(pointer, &mut text).is_err() || text.len() >= limit {
+                let whole =
+                    head.as_ref().and_then(|head| Some(&head[..head.iter().position(|&byte| byte == 0)?]));
+                let read = match whole {
+                    Some(string) => {
+                        text.extend_from_slice(string);
+                        Ok(())
+                    }
+                    None => self.string(pointer, &mut text),
+                };
+                if read.is_err() || text.len() >= limit {
                     text.truncate(before);
                     return text;
                 }
                 text.push(0);
             }
-            if count < block.len() {
+            if pointers.len() < POINTERS {
                 break;
             }
         }
         text
+    }
+
+    /// The first bytes at each of the addresses, all by one call; `None` from the first on that could not be read.
+    fn heads(self, addresses: &[u64]) -> impl Iterator<Item = Option<Vec<u8>>> {
+        const HEAD: u64 = 64;
+        let remote: Vec<RemoteIoVec> = addresses
+            .iter()
+            .map(|&at| RemoteIoVec { base: at as usize, len: HEAD.min(PAGE - at % PAGE) as usize })
+            .collect();
+        let mut bytes = vec![0_u8; remote.iter().map(|piece| piece.len).sum()];
+        let count = process_vm_readv(self.thread, &mut [IoSliceMut::new(&mut bytes)], &remote).unwrap_or(0);
+        let mut start = 0;
+        remote.into_iter().map(move |piece| {
+            let range = start..start + piece.len;
+            start = range.end;
+            (range.end <= count).then(|| bytes[range].to_vec())
+        })
     }
 }
 
@@ -143,5 +172,21 @@ mod tests {
         pointers.push(0);
         assert_eq!(own().strings(pointers.as_ptr() as u64, 1000), b"cc\0-c\0a.c\0");
         assert_eq!(own().strings(pointers.as_ptr() as u64, 8), b"cc\0-c\0");
+    }
+
+    #[test]
+    fn a_long_vector_of_long_strings_is_read_whole() {
+        let strings: Vec<std::ffi::CString> =
+            (0..100).map(|length| std::ffi::CString::new(vec![b'x'; length * 3]).expect("no NUL")).collect();
+        let mut pointers: Vec<u64> = strings.iter().map(|text| text.as_ptr() as u64).collect();
+        pointers.push(0);
+        let expected: Vec<u8> =
+            strings.iter().flat_map(std::ffi::CString::as_bytes_with_nul).copied().collect();
+        assert_eq!(own().strings(pointers.as_ptr() as u64, 1 << 20), expected);
+        // What cannot be read ends it.
+        pointers[50] = 8;
+        let expected: Vec<u8> =
+            strings[..50].iter().flat_map(std::ffi::CString::as_bytes_with_nul).copied().collect();
+        assert_eq!(own().strings(pointers.as_ptr() as u64, 1 << 20), expected);
     }
 }

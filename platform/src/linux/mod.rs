@@ -16,3 +16,4 @@ mod ring;
 mod seccomp;
 mod supervisor;
 mod target;
+mod turns;

@@ -6,7 +6,7 @@ use std::os::unix::thread::JoinHandleExt;
 use std::process::{self, Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
 use libc::sock_filter;
@@ -17,8 +17,10 @@ use super::seccomp::{self, Listener};
 use super::supervisor::Supervisor;
 use crate::tracing::{CaptureReport, GapReport, Sink};
 
-/// Threads that serve held calls.
-const THREADS: usize = 2;
+/// How many threads serve held calls at the same time: each keeps up with what several CPUs do.
+fn threads_at_once() -> usize {
+    thread::available_parallelism().map_or(1, |cpus| cpus.get() / 4).clamp(1, 16)
+}
 
 /// The supervisor with its threads.
 pub(super) struct Net {
@@ -62,7 +64,8 @@ impl Net {
         let (sender, receiver) = mpsc::channel();
         let first = Builder::new().name("supervisor".into()).spawn(move || {
             let supervisor = match greet(report, |listener, pid| {
-                Arc::new(Supervisor::new(Listener::new(listener), pid, sink, ring, own_folder))
+                let at_once = threads_at_once();
+                Arc::new(Supervisor::new(Listener::new(listener), pid, sink, ring, own_folder, at_once))
             }) {
                 Ok(Some(supervisor)) => supervisor,
                 Ok(None) => return Ok(()),
@@ -85,7 +88,8 @@ impl Net {
         match (spawned, greeted) {
             (Ok(child), Ok(Ok(supervisor))) => {
                 let mut threads = vec![first];
-                for _ in 1..THREADS {
+                // One more, for when one has work that takes long.
+                for _ in 0..threads_at_once() {
                     let supervisor = Arc::clone(&supervisor);
                     // One thread is enough to go on.
                     threads

@@ -1,7 +1,7 @@
 //! The net: receives every watched call that came without the pass, records it, and lets it continue.
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,14 @@ use super::filter::{self, NATIVE_ARCH};
 use super::ring::SharedRing;
 use super::seccomp::{Answer, Listener};
 use super::target::{self, Kin, Look, Target, Unnamed};
+use super::turns::{Turn, Turns};
 use crate::tracing::{Sink, now_ns};
 
 /// Bytes of an argument vector that are kept.
 const ARGV_LIMIT: usize = 32 * 1024;
+
+/// Bytes of a file from which on its content takes so long to take that other calls should not wait for it.
+const LARGE: i64 = 256 << 10;
 
 /// The supervisor of one run, shared by its threads.
 pub(super) struct Supervisor {
@@ -32,6 +36,7 @@ pub(super) struct Supervisor {
     own_folder: Option<Vec<u8>>,
     processes: Mutex<Processes>,
     interpreters: Mutex<HashMap<Option<Version>, Interpreters>>,
+    turns: Turns,
     stopped: AtomicBool,
 }
 
@@ -46,7 +51,16 @@ type Interpreters = Arc<[Vec<u8>]>;
 struct Processes {
     /// The process of each thread seen.
     of_thread: HashMap<u32, u32>,
-    known: HashSet<u32>,
+    known: HashMap<u32, Known>,
+}
+
+/// What is kept of a process.
+#[derive(Default)]
+struct Known {
+    /// The one it was forked from; 0 if that is out of sight.
+    parent: u32,
+    /// Its working directory when it last executed something, with the directory generation of that time.
+    cwd: Option<(u64, Arc<[u8]>)>,
 }
 
 impl Supervisor {
@@ -56,9 +70,10 @@ impl Supervisor {
         sink: Arc<dyn Sink>,
         ring: Option<Arc<SharedRing>>,
         own_folder: Option<Vec<u8>>,
+        threads_at_once: usize,
     ) -> Self {
         let mut processes = Processes::default();
-        processes.known.insert(root);
+        processes.known.insert(root, Known::default());
         processes.of_thread.insert(root, root);
         Self {
             listener,
@@ -67,6 +82,7 @@ impl Supervisor {
             own_folder,
             processes: Mutex::new(processes),
             interpreters: Mutex::default(),
+            turns: Turns::new(threads_at_once),
             stopped: AtomicBool::new(false),
         }
     }
@@ -76,7 +92,7 @@ impl Supervisor {
         let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
         let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
         let mut left: Vec<_> =
-            processes.known.iter().filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned()))).collect();
+            processes.known.keys().filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned()))).collect();
         left.sort_unstable();
         left
     }
@@ -98,23 +114,28 @@ impl Supervisor {
         let listener = &self.listener;
         let mut buffer = Vec::new();
         let mut failure = None;
-        while let Some(held) = listener.receive(|| self.stopped.load(Ordering::Acquire))? {
-            // Whatever goes wrong here, the process whose call is held must get on.
-            let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&held, &mut buffer)));
-            listener.answer(&held, judged.as_ref().copied().unwrap_or(Answer::Continue));
-            if let Err(panic) = judged {
-                failure.get_or_insert_with(|| io::Error::other(describe(&*panic)));
+        loop {
+            let turn = self.turns.take();
+            while turn.lasts() {
+                let Some(held) = listener.receive(|| self.stopped.load(Ordering::Acquire))? else {
+                    return failure.map_or(Ok(()), Err);
+                };
+                // Whatever goes wrong here, the process whose call is held must get on.
+                let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&held, &mut buffer, &turn)));
+                listener.answer(&held, judged.as_ref().copied().unwrap_or(Answer::Continue));
+                if let Err(panic) = judged {
+                    failure.get_or_insert_with(|| io::Error::other(describe(&*panic)));
+                }
             }
         }
-        failure.map_or(Ok(()), Err)
     }
 
-    fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>) -> Answer {
+    fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>, turn: &Turn<'_>) -> Answer {
         // Any held call may change something.
         let time_ns = self.ring.as_ref().map_or_else(now_ns, |shared| shared.ring().time_of_change(now_ns));
         let call = if held.data.arch == NATIVE_ARCH { filter::watched(held.data.nr) } else { None };
         let target = self.target(held.pid, matches!(call, Some(Call::execve | Call::execveat)));
-        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };
+        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer, turn };
         match call {
             Some(call) => judgement.call(call),
             None => {
@@ -133,7 +154,10 @@ impl Supervisor {
         }
         let kin = Kin::of(thread).unwrap_or(Kin { process: thread, parent: 0 });
         processes.of_thread.insert(thread, kin.process);
-        let is_new = processes.known.insert(kin.process);
+        let is_new = !processes.known.contains_key(&kin.process);
+        if is_new {
+            processes.known.insert(kin.process, Known { parent: kin.parent, cwd: None });
+        }
         drop(processes);
         if is_new {
             let event = Event::Fork { parent: kin.parent };
@@ -147,6 +171,24 @@ impl Supervisor {
         let key = look.stat.map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
         let mut known = self.interpreters.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(key).or_insert_with(|| target::interpreters(path).into()))
+    }
+
+    /// The working directory of a process that executes something, for people to read: that of its last program or, in a new
+    /// process, of its parent's, as long as no process has gone elsewhere since.
+    fn cwd_at_exec(&self, target: Target) -> Arc<[u8]> {
+        let generation = self.ring.as_ref().map(|shared| shared.ring().directory_generation());
+        let known = || {
+            let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+            let own = processes.known.get(&target.process)?;
+            let (of, cwd) = own.cwd.as_ref().or_else(|| processes.known.get(&own.parent)?.cwd.as_ref())?;
+            (Some(*of) == generation).then(|| Arc::clone(cwd))
+        };
+        let cwd = known().unwrap_or_else(|| target.cwd().unwrap_or_default().into());
+        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(own), Some(generation)) = (processes.known.get_mut(&target.process), generation) {
+            own.cwd = Some((generation, Arc::clone(&cwd)));
+        }
+        cwd
     }
 
     fn forget(&self, process: u32) {
@@ -176,6 +218,7 @@ struct Judgement<'a> {
     time_ns: u64,
     /// For paths, used again and again.
     buffer: &'a mut Vec<u8>,
+    turn: &'a Turn<'a>,
 }
 
 impl Judgement<'_> {
@@ -236,13 +279,20 @@ impl Judgement<'_> {
             }
             Name::Descriptor => self.target.name_descriptor(touch.dir, &mut path),
         };
+        let named = match named {
+            // Its exec told of it.
+            Err(Unnamed::OwnProgram) if touch.kind != AccessKind::Exec => Err(Unnamed::Nothing),
+            Err(Unnamed::OwnProgram) => self.target.program().map(|program| path = program),
+            named => named,
+        };
         // What was read is of this process only if its call is still held.
-        if !self.supervisor.listener.is_held(self.held) {
+        if named == Err(Unnamed::Nothing) || !self.supervisor.listener.is_held(self.held) {
+            *self.buffer = path;
             return None;
         }
         match named {
             Ok(()) => Some(path),
-            Err(Unnamed::Nothing) => None,
+            Err(Unnamed::Nothing | Unnamed::OwnProgram) => None,
             Err(Unnamed::Unreadable) => {
                 self.send(Event::Gap(Gap::UnreadablePath));
                 None
@@ -289,10 +339,10 @@ impl Judgement<'_> {
 
     /// Records a touch of `path`, with the outcome that a look at the path foretells.
     fn record(&self, call: Call, touch: Touch, path: &[u8]) -> Look {
-        let mut look = target::look(path, touch.follow);
         if self.is_own(path) {
-            return look;
+            return Look::NOT_TAKEN;
         }
+        let mut look = target::look(path, touch.follow);
         match touch.needs {
             Needs::Present => {}
             Needs::Absent if look.outcome == Outcome::Done => look.outcome = Outcome::Refused,
@@ -324,6 +374,9 @@ impl Judgement<'_> {
             other => other,
         };
         if effect != Effect::Metadata && matches!(look.before, Before::File(_)) {
+            if look.stat.is_some_and(|stat| stat.st_size > LARGE) {
+                self.turn.pass_on();
+            }
             self.supervisor.sink.before_change(path, touch.follow);
         }
         access(touch.kind, Some(Change { effect, before: look.before }));
@@ -351,12 +404,15 @@ impl Judgement<'_> {
             return;
         }
         let argv = self.target.memory().strings(argv, ARGV_LIMIT);
-        let cwd = self.target.cwd().unwrap_or_default();
+        let cwd = self.supervisor.cwd_at_exec(self.target);
         self.send(Event::Exec(Image { exe: &path, cwd: &cwd, argv: &argv }));
         access(&path, outcome);
         for interpreter in self.supervisor.interpreters(&path, &look).iter() {
-            // An interpreter may be named relative to the working directory.
-            let path = Joined::new(&cwd, interpreter).pieces().concat();
+            let path = if interpreter.starts_with(b"/") {
+                interpreter.clone()
+            } else {
+                Joined::new(&self.target.cwd().unwrap_or_default(), interpreter).pieces().concat()
+            };
             access(&path, target::look(&path, true).outcome);
         }
         *self.buffer = path;

@@ -24,6 +24,8 @@ pub(super) struct Target {
 pub(super) enum Unnamed {
     /// The call will fail, or names nothing in the file system: there is nothing to record.
     Nothing,
+    /// It is `/proc/self/exe`, by which the loader finds out where a program lies.
+    OwnProgram,
     /// Memory could not be read.
     Unreadable,
     /// The directory could not be told.
@@ -48,6 +50,11 @@ impl Target {
             return Err(Unnamed::Nothing);
         }
         Ok(target.into_os_string().into_vec())
+    }
+
+    /// The program that is executed, with no link on the way.
+    pub(super) fn program(self) -> Result<Vec<u8>, Unnamed> {
+        self.link("exe")
     }
 
     /// The working directory.
@@ -83,6 +90,9 @@ impl Target {
         }
         if path.is_empty() {
             return if empty_is_descriptor { self.name_descriptor(dir, path) } else { Err(Unnamed::Nothing) };
+        }
+        if path == b"/proc/self/exe" {
+            return Err(Unnamed::OwnProgram);
         }
         if path.first() != Some(&b'/') {
             let directory = self.descriptor(dir)?;
@@ -193,6 +203,11 @@ pub(super) struct Look {
     pub(super) before: Before,
     pub(super) outcome: Outcome,
     pub(super) stat: Option<libc::stat>,
+}
+
+impl Look {
+    /// Nothing is known.
+    pub(super) const NOT_TAKEN: Self = Self { before: Before::Unknown, outcome: Outcome::Done, stat: None };
 }
 
 /// Looks at the absolute `path` as a call would that follows or does not follow a link at its end.
@@ -311,6 +326,7 @@ mod tests {
         assert_eq!(named("a/b"), Ok(inside.clone()));
         assert_eq!(named("/proc/self/cwd/a/b"), Ok(inside.clone()));
         assert_eq!(named(&format!("/proc/{}/cwd//./a/b", std::process::id())), Ok(inside));
+        assert_eq!(named("/proc/self/exe"), Err(Unnamed::OwnProgram));
         assert_eq!(named("/proc/self/maps"), Ok(b"/proc/self/maps".to_vec()));
         assert_eq!(named("/proc/1/cwd/a"), Ok(b"/proc/1/cwd/a".to_vec()));
         assert_eq!(named(""), Err(Unnamed::Nothing));
