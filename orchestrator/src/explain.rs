@@ -4,7 +4,8 @@
 use shm_protocol::access::{AccessKind, Gap};
 use shm_protocol::record::Exit;
 
-use crate::cache::{Difference, MissReason};
+use crate::bytes::Bytes;
+use crate::cache::{Difference, Entries, MissReason};
 use crate::footprint::{self, Actor, TerminalLoss, Uncacheable, Unseen};
 use crate::trace::Trace;
 
@@ -25,18 +26,19 @@ pub fn miss(reason: &MissReason) -> String {
         },
         MissReason::Umask { before, now } => format!("the umask was {before:03o} and is {now:03o}"),
         MissReason::Stdin => "standard input is not what it was in the last stored run".to_owned(),
-        MissReason::Policy => {
-            "options or settings in tracerun.toml are not those of the last stored run".to_owned()
+        MissReason::Setting { name } => {
+            format!("{name}, set by option or in tracerun.toml, is not what it was in the last stored run")
         }
-        MissReason::Place => {
-            "the root, the name of the working directory, or where the output leads to is another".to_owned()
+        MissReason::Terminal => {
+            "whether output goes to a terminal, or both streams to one place, is not as in the last stored run".to_owned()
         }
+        MissReason::Place => "the root or the name of the working directory is another".to_owned(),
         MissReason::Unknown => "no stored run saw just this".to_owned(),
         MissReason::Input { path, difference, kind, reader } => {
             let what = match (difference, kind) {
                 (Difference::Appeared, _) => format!("{path} was not there and is now"),
                 (Difference::Disappeared, _) => format!("{path} is no longer there"),
-                (Difference::Content, AccessKind::List) => format!("the entries of {path} changed"),
+                (Difference::Entries(entries), _) => listing(path, entries),
                 (Difference::Content, _) => format!("{path} changed"),
                 (Difference::Mode { before, now }, _) => {
                     format!("the mode of {path} was {before:04o} and is {now:04o}")
@@ -58,6 +60,20 @@ pub fn miss(reason: &MissReason) -> String {
             )
         }
         MissReason::Damaged => "what was stored is damaged: it is stored again".to_owned(),
+    }
+}
+
+/// How a listing changed.
+fn listing(path: &Bytes, entries: &Entries) -> String {
+    let named = |verb: &str, names: &[Bytes]| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")))
+    };
+    let parts: Vec<String> =
+        [named("gained", &entries.gained), named("lost", &entries.lost)].into_iter().flatten().collect();
+    match parts.len() {
+        0 => format!("the entries of {path} are others or of other types"),
+        _ => format!("{path} {}", parts.join(" and ")),
     }
 }
 
@@ -223,8 +239,11 @@ mod tests {
                 "/p/a.h was not there and is now (looked for by `cc -c a.c`)",
             ),
             (
-                input(Difference::Content, AccessKind::List),
-                "the entries of /p/a.h changed (listed by `cc -c a.c`)",
+                input(
+                    Difference::Entries(Entries { gained: vec![b"x"[..].into()], lost: Vec::new() }),
+                    AccessKind::List,
+                ),
+                "/p/a.h gained `x` (listed by `cc -c a.c`)",
             ),
             (
                 input(Difference::Mode { before: 0o644, now: 0o755 }, AccessKind::Exec),

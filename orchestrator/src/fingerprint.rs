@@ -212,13 +212,21 @@ pub struct Observer<'d> {
     known: &'d KnownDigests,
     identities: HashMap<(Bytes, bool), Result<Identity, InputState>>,
     digests: HashMap<(u64, u64, u64, i128, i128), Digest>,
+    /// The sorted names in the directories that were listed: only to tell what made another run differ.
+    pub(crate) listings: HashMap<Digest, Vec<Bytes>>,
 }
 
 impl<'d> Observer<'d> {
     /// One that has seen nothing yet.
     #[must_use]
     pub fn new(declarations: &'d Declarations, known: &'d KnownDigests) -> Self {
-        Self { declarations, known, identities: HashMap::new(), digests: HashMap::new() }
+        Self {
+            declarations,
+            known,
+            identities: HashMap::new(),
+            digests: HashMap::new(),
+            listings: HashMap::new(),
+        }
     }
 
     /// What files are known to hold.
@@ -276,14 +284,19 @@ impl<'d> Observer<'d> {
         Ok(digest)
     }
 
-    fn listing(&self, path: &Bytes, left_out: &[Bytes]) -> InputState {
+    fn listing(&mut self, path: &Bytes, left_out: &[Bytes]) -> InputState {
         match entries(&path.to_path()) {
             Ok(mut entries) => {
                 entries.retain(|(name, _)| {
                     left_out.binary_search(name).is_err()
                         && !self.declarations.ignore_input(&bytes::join(path, name))
                 });
-                listing_of(&entries)
+                let state = listing_of(&entries);
+                if let InputState::Listing(digest) = state {
+                    let names = entries.into_iter().map(|(name, _)| name).collect();
+                    self.listings.insert(digest, names);
+                }
+                state
             }
             Err(error) => refusal(&error),
         }

@@ -18,10 +18,10 @@ use self::places::{Place, Places};
 use self::uncacheable::actor;
 pub use self::uncacheable::{Actor, TerminalLoss, Uncacheable, Unseen};
 use crate::archive::{Attributes, Left, Look, Output};
-use crate::bytes;
+use crate::bytes::{self, Bytes};
 use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
-use crate::fingerprint::{InputState, Observation, Observer, PathSet, listing_of};
+use crate::fingerprint::{Digest, InputState, Observation, Observer, PathSet, listing_of};
 use crate::task::{StdinKey, Task};
 use crate::trace::{Climbed, PathAccess, ProcessId, Trace};
 
@@ -60,6 +60,8 @@ pub struct Inputs {
     pub readers: Vec<u32>,
     /// The processes that made them.
     pub actors: Vec<Actor>,
+    /// The sorted names in each listing, by its digest.
+    pub listings: Vec<(Digest, Vec<Bytes>)>,
 }
 
 /// What a run left behind that was not there before.
@@ -190,6 +192,10 @@ impl Judge<'_> {
             inputs.path_set.observations.push(observation);
             inputs.states.push(state);
             inputs.readers.push(reader);
+        }
+        inputs.listings = std::mem::take(&mut self.observer.listings).into_iter().collect();
+        if let InputState::Listing(empty) = listing_of(&[]) {
+            inputs.listings.push((empty, Vec::new()));
         }
         Ok(Footprint { inputs, outputs, started: self.facts.started })
     }

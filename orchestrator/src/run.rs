@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
-use platform::process::{StandardInput, exit_of, standard_input};
+use platform::process::{CommandState, StandardInput, exit_of, standard_input};
 use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
 use crate::archive::{Left, Mtime};
 use crate::bytes::Bytes;
-use crate::cache::{Entry, Lookup, MissReason, Outcome, RunId, RunRecord, Store, StoreError};
+use crate::cache::{Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError};
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, Uncacheable, judge};
@@ -86,7 +86,7 @@ pub struct Traced {
     pub exit: Exit,
 }
 
-/// Runs a command traced, with its standard streams as given; `spawned` is told its process id. With `barrier`, a
+/// Runs a command traced, with its standard streams as given; `follow` is told when it runs and when it has ended. With `barrier`, a
 /// [`files::clock_barrier`], the content of files is taken before they are changed.
 ///
 /// # Errors
@@ -96,7 +96,7 @@ pub fn trace(
     capture: &Capture,
     streams: [Stdio; 3],
     barrier: Option<i128>,
-    spawned: &mut dyn FnMut(u32),
+    follow: &mut dyn FnMut(CommandState),
 ) -> Result<Traced, RunError> {
     let [stdin, stdout, stderr] = streams;
     let command = Command {
@@ -112,8 +112,10 @@ pub fn trace(
     };
     let collector = Arc::new(Collector::new(now_ns(), barrier));
     let mut tracee = Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>)?;
-    spawned(tracee.pid());
-    let exit = tracee.wait()?;
+    follow(CommandState::Runs(tracee.pid()));
+    let exit = tracee.wait();
+    follow(CommandState::Ended);
+    let exit = exit?;
     let ended = now_ns();
     let report = tracee.finish(capture.grace);
     Ok(Traced { trace: collector.finish(&report, ended), exit })
@@ -130,25 +132,25 @@ pub fn run(
     capture: &Capture,
     mode: Mode,
     passage: &Passage,
-    spawned: &mut dyn FnMut(u32),
+    follow: &mut dyn FnMut(CommandState),
 ) -> Result<Report, RunError> {
     let began = SystemTime::now();
     let declarations = Declarations::of(task)?;
     let id = RunId::new();
     let mut trouble = None;
-    let found = if mode.force { Ok(Lookup::Miss(Vec::new())) } else { store.look_up(task) };
-    let reasons = match found {
+    let found = if mode.force { Ok(Lookup::Miss(Missed::default())) } else { store.look_up(task) };
+    let Missed { reasons, against } = match found {
         Ok(Lookup::Hit(entry)) => match replay(&entry, store, mode.mtime, passage) {
             Ok(()) => return Ok(hit(task, store, &entry, id, began)),
             Err(error) => {
                 trouble = Some(error.to_string());
-                vec![MissReason::Damaged]
+                Missed { reasons: vec![MissReason::Damaged], against: Some(entry.run()) }
             }
         },
-        Ok(Lookup::Miss(reasons)) => reasons,
+        Ok(Lookup::Miss(missed)) => missed,
         Err(error) => {
             trouble = Some(error.to_string());
-            Vec::new()
+            Missed::default()
         }
     };
 
@@ -156,9 +158,9 @@ pub fn run(
     let barrier = files::clock_barrier(&scratch);
     // It has served; that it can't be removed harms nobody.
     let _ = std::fs::remove_file(&scratch);
-    let (tee, stdout, stderr) = Tee::start(task.terminal.one, passage)?;
+    let (tee, stdout, stderr) = Tee::start(&task.terminal, passage)?;
     let streams = [Stdio::inherit(), stdout, stderr];
-    let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), spawned)?;
+    let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), follow)?;
     let Traced { trace, exit } = traced;
     // Survivors have had their time of grace.
     let grace = if trace.survivors.is_empty() { capture.grace } else { Duration::ZERO };
@@ -191,11 +193,11 @@ pub fn run(
             let kept =
                 (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, &report.record)).transpose();
             match kept {
-                Ok(kept) => Outcome::Miss { reasons, kept: kept.map(|kept| kept.fingerprint) },
+                Ok(kept) => Outcome::Miss { reasons, against, kept: kept.map(|kept| kept.fingerprint) },
                 Err(error) => Outcome::StoreFailed { error: error.to_string() },
             }
         }
-        Err(Refusal::Uncacheable(why)) => Outcome::Uncached { reasons, why },
+        Err(Refusal::Uncacheable(why)) => Outcome::Uncached { reasons, against, why },
         Err(Refusal::Store(error)) => Outcome::StoreFailed { error },
     };
     if let Outcome::Miss { kept, .. } = &outcome {
@@ -211,7 +213,11 @@ pub fn run(
 ///
 /// # Errors
 /// The command could not be run.
-pub fn run_plainly(task: &Task, error: String, spawned: &mut dyn FnMut(u32)) -> Result<Report, RunError> {
+pub fn run_plainly(
+    task: &Task,
+    error: String,
+    follow: &mut dyn FnMut(CommandState),
+) -> Result<Report, RunError> {
     let began = SystemTime::now();
     let nothing = || io::Error::from(io::ErrorKind::InvalidInput);
     let (program, arguments) = task.argv.split_first().ok_or_else(nothing)?;
@@ -225,8 +231,10 @@ pub fn run_plainly(task: &Task, error: String, spawned: &mut dyn FnMut(u32)) -> 
             _ => SpawnError::NotExecutable { program, source },
         }
     })?;
-    spawned(child.id());
-    let exit = exit_of(child.wait()?);
+    follow(CommandState::Runs(child.id()));
+    let status = child.wait();
+    follow(CommandState::Ended);
+    let exit = exit_of(status?);
     Ok(Report {
         record: RunRecord::of(task, RunId::new(), began, exit, Outcome::StoreFailed { error }),
         fingerprint: None,

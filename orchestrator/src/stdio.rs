@@ -1,14 +1,18 @@
 //! The command's standard output and error: passed through as they come, and kept in order for replay.
 
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, PipeWriter, Read, Write};
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use platform::terminal::{self, OutputStream};
+
 use crate::cache::{OutputChunk, Stream, unique};
 use crate::footprint::TerminalLoss;
+use crate::task::Terminal;
 
 /// Bytes of output that are kept: a run that prints more is not cached.
 const AT_MOST: usize = 64 << 20;
@@ -38,18 +42,49 @@ pub fn to_own_streams() -> Passage {
     })
 }
 
-/// The pipes of one command and the threads that empty them.
+/// The pipes of one command, or the terminals in their place, and the threads that empty them.
 pub struct Tee {
     kept: Arc<Mutex<Kept>>,
     mark: Arc<OnceLock<Vec<u8>>>,
     pipes: Vec<Pipe>,
 }
 
-/// One pipe, seen from its writing end.
+/// One pipe or terminal, seen from its writing end.
 struct Pipe {
-    writer: PipeWriter,
+    writer: Writer,
     /// Told when the mark has come out of the pipe; disconnected when everything has.
     emptied: Receiver<()>,
+}
+
+/// What a command writes to.
+enum Writer {
+    Pipe(PipeWriter),
+    Terminal(File),
+}
+
+impl Writer {
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Pipe(pipe) => pipe.try_clone().map(Self::Pipe),
+            Self::Terminal(file) => file.try_clone().map(Self::Terminal),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Pipe(pipe) => pipe.write_all(bytes),
+            Self::Terminal(file) => file.write_all(bytes),
+        }
+    }
+}
+
+impl From<Writer> for Stdio {
+    fn from(writer: Writer) -> Self {
+        match writer {
+            Writer::Pipe(pipe) => pipe.into(),
+            Writer::Terminal(file) => file.into(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -60,20 +95,41 @@ struct Kept {
 }
 
 impl Tee {
-    /// Pipes for a command's standard output and standard error, emptied into `passage`. With `as_one` both are
-    /// the same pipe, so that their order is kept exactly.
+    /// Pipes for a command's standard output and standard error, emptied into `passage`; terminals where those of
+    /// this process are. Where both lead to the same place they are the same pipe, so that their order is kept
+    /// exactly.
     ///
     /// # Errors
     /// No pipe or thread can be had.
-    pub fn start(as_one: bool, passage: &Passage) -> io::Result<(Self, Stdio, Stdio)> {
+    pub fn start(leads: &Terminal, passage: &Passage) -> io::Result<(Self, Stdio, Stdio)> {
         let mut tee = Self { kept: Arc::default(), mark: Arc::default(), pipes: Vec::new() };
-        let out = tee.pipe(Stream::Stdout, passage)?;
-        let err = if as_one { out.try_clone()? } else { tee.pipe(Stream::Stderr, passage)? };
+        let out = tee.open(Stream::Stdout, leads.stdout, passage)?;
+        let err = if leads.one { out.try_clone()? } else { tee.open(Stream::Stderr, leads.stderr, passage)? };
         Ok((tee, out.into(), err.into()))
     }
 
-    fn pipe(&mut self, stream: Stream, passage: &Passage) -> io::Result<PipeWriter> {
+    fn open(&mut self, stream: Stream, is_terminal: bool, passage: &Passage) -> io::Result<Writer> {
+        if is_terminal {
+            let own = match stream {
+                Stream::Stdout => OutputStream::Stdout,
+                Stream::Stderr => OutputStream::Stderr,
+            };
+            // Where the system gives no terminal a pipe has to do.
+            if let Ok((reader, writer)) = terminal::like(own) {
+                return self.drain(stream, reader, Writer::Terminal(writer), passage);
+            }
+        }
         let (reader, writer) = io::pipe()?;
+        self.drain(stream, reader, Writer::Pipe(writer), passage)
+    }
+
+    fn drain(
+        &mut self,
+        stream: Stream,
+        reader: impl Read + Send + 'static,
+        writer: Writer,
+        passage: &Passage,
+    ) -> io::Result<Writer> {
         let (tell, emptied) = channel();
         let mut drain = Drain {
             stream,
@@ -139,7 +195,7 @@ struct Drain {
 impl Drain {
     /// Passes on and keeps what comes out of `reader` until it ends. If nobody takes it any more the pipe is
     /// closed, so that the command gets to know it by SIGPIPE as it would without us.
-    fn empty(&mut self, mut reader: PipeReader) {
+    fn empty(&mut self, mut reader: impl Read) {
         // Held to the end: that it is dropped says that nothing is left.
         let _end = self.emptied.clone();
         let mut buffer = vec![0; 64 << 10];
@@ -224,7 +280,8 @@ mod tests {
     }
 
     fn run(script: &str, as_one: bool, passage: &Passage) -> (Output, Option<i32>) {
-        let (tee, out, err) = Tee::start(as_one, passage).expect("pipes");
+        let leads = Terminal { one: as_one, ..Terminal::default() };
+        let (tee, out, err) = Tee::start(&leads, passage).expect("pipes");
         let mut command = Command::new("sh");
         let status = command.args(["-c", script]).stdout(out).stderr(err).status().expect("sh runs");
         drop(command);
@@ -264,7 +321,7 @@ mod tests {
             thread::sleep(Duration::from_millis(150));
             quick(stream, bytes)
         });
-        let (tee, out, err) = Tee::start(false, &slow).expect("pipes");
+        let (tee, out, err) = Tee::start(&Terminal::default(), &slow).expect("pipes");
         let mut command = Command::new("sh");
         // A process is left behind with the pipe open, and more is printed than can be passed on in the grace.
         command.args(["-c", "sleep 1 & seq 1 20000"]).stdout(out).stderr(err).status().expect("sh runs");

@@ -35,6 +35,10 @@ pub struct Task {
 pub struct Terminal {
     /// Both lead to the same place, so that they are kept as one and can only be replayed as one.
     pub one: bool,
+    /// Standard output is a terminal: the command gets one too.
+    pub stdout: bool,
+    /// Standard error is a terminal.
+    pub stderr: bool,
     /// The regular files among them: they are not the command's to observe or to make.
     pub files: Vec<PathBuf>,
 }
@@ -142,7 +146,9 @@ pub struct KeyParts {
     pub(crate) variables: Vec<(Bytes, Digest)>,
     pub(crate) umask: u32,
     pub(crate) stdin: StdinKey,
-    pub(crate) policy: Digest,
+    pub(crate) terminal: (bool, bool, bool),
+    /// The settings by name, each with a digest of what it says.
+    pub(crate) settings: Vec<(String, Digest)>,
     pub(crate) place: Digest,
 }
 
@@ -158,7 +164,12 @@ impl Task {
     pub fn action_key(&self) -> ActionKey {
         let parts = self.key_parts();
         let mut key = Framed::new("tracerun action key");
-        key.digest(self.command()).number(self.umask.into()).digest(parts.policy).digest(parts.place);
+        key.digest(self.command()).number(self.umask.into()).digest(parts.place);
+        for (name, value) in &parts.settings {
+            key.field(name.as_bytes()).digest(*value);
+        }
+        let (one, stdout, stderr) = parts.terminal;
+        key.number(one.into()).number(stdout.into()).number(stderr.into());
         match self.stdin {
             StdinKey::Empty => key.field(b"empty"),
             StdinKey::File(digest) => key.field(b"file").digest(digest),
@@ -185,13 +196,14 @@ impl Task {
         let mut place = Framed::new("tracerun place");
         place.number(crate::cache::FORMAT_VERSION.into());
         place.field(std::env::consts::OS.as_bytes()).field(std::env::consts::ARCH.as_bytes());
-        place.field(files::bytes_of(self.root.as_os_str())).number(u64::from(self.terminal.one));
+        place.field(files::bytes_of(self.root.as_os_str()));
         place.field(self.logical_cwd().map_or(b"", |name| files::bytes_of(name)));
         KeyParts {
             variables: self.tracked(),
             umask: self.umask,
             stdin: self.stdin,
-            policy: self.policy.digest(),
+            terminal: (self.terminal.one, self.terminal.stdout, self.terminal.stderr),
+            settings: self.policy.settings(),
             place: place.finish(),
         }
     }
@@ -225,8 +237,8 @@ impl Task {
 }
 
 impl Policy {
-    fn digest(&self) -> Digest {
-        let mut policy = Framed::new("tracerun policy");
+    /// The settings by the names that people know them by, each with a digest of what it says.
+    fn settings(&self) -> Vec<(String, Digest)> {
         let Self {
             ignore_input,
             ignore_output,
@@ -236,17 +248,25 @@ impl Policy {
             allow_network,
             trust_preload,
         } = self;
-        policy.number(env.is_some().into());
-        for list in [ignore_input, ignore_output, untracked_env, env.as_ref().unwrap_or(&Vec::new())] {
-            policy.number(list.len() as u64);
-            for item in list {
-                policy.field(item.as_bytes());
-            }
-        }
-        for &flag in [cache_failures, allow_network, trust_preload] {
-            policy.number(flag.into());
-        }
-        policy.finish()
+        let list = |items: Option<&Vec<String>>| {
+            let mut list = Framed::new("tracerun setting");
+            list.number(items.map_or(u64::MAX, |items| items.len() as u64));
+            items.into_iter().flatten().for_each(|item| {
+                list.field(item.as_bytes());
+            });
+            list.finish()
+        };
+        let flag = |flag: bool| Framed::new("tracerun setting").number(flag.into()).finish();
+        let settings = [
+            ("ignore-input", list(Some(ignore_input))),
+            ("ignore-output", list(Some(ignore_output))),
+            ("env", list(env.as_ref())),
+            ("untracked-env", list(Some(untracked_env))),
+            ("cache-failures", flag(*cache_failures)),
+            ("allow-network", flag(*allow_network)),
+            ("trust-preload", flag(*trust_preload)),
+        ];
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 
@@ -318,7 +338,7 @@ mod tests {
         let first = task(&[("A", "1")]);
         let key = first.action_key();
         assert_eq!(key, first.clone().action_key());
-        let changes: [fn(&mut Task); 9] = [
+        let changes: [fn(&mut Task); 13] = [
             |task| task.argv = vec!["cc -c".into()],
             |task| task.cwd = "/q".into(),
             |task| task.root = "/".into(),
@@ -328,6 +348,10 @@ mod tests {
             |task| task.stdin = StdinKey::Stream,
             |task| task.policy.ignore_input.push("a".into()),
             |task| task.policy.ignore_output.push("a".into()),
+            |task| task.policy.env = Some(Vec::new()),
+            |task| task.terminal.one = true,
+            |task| task.terminal.stdout = true,
+            |task| task.terminal.stderr = true,
         ];
         for (index, change) in changes.iter().enumerate() {
             let mut other = first.clone();

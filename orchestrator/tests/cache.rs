@@ -12,7 +12,7 @@ use fake::{Came, Program, World};
 use platform::files;
 use shm_protocol::access::AccessKind;
 use tracerun::archive::Mtime;
-use tracerun::cache::{Difference, Lookup, MissReason, Stream};
+use tracerun::cache::{Difference, Lookup, MissReason, Missed, Stream};
 use tracerun::explain;
 
 fn build(p: &mut Program) {
@@ -204,7 +204,7 @@ fn a_new_name_in_a_listed_folder_causes_a_miss_and_the_runs_own_do_not() {
     assert_eq!(world.get("src/out"), "packed");
     world.put("src/b", "b");
     let reasons = world.misses(pack);
-    assert_eq!(first(&world, &reasons), "the entries of src changed (listed by `build`)");
+    assert_eq!(first(&world, &reasons), "src gained `b` (listed by `build`)");
     world.remove("src/b");
     world.hits();
 }
@@ -284,7 +284,9 @@ fn a_folder_of_the_run_with_something_else_in_it_is_not_as_it_was_left() {
     let mut world = world();
     world.misses(build);
     world.put("bin/other", "x");
-    let Lookup::Miss(reasons) = world.store.look_up(&world.task).unwrap() else { panic!("a hit") };
+    let Lookup::Miss(Missed { reasons, .. }) = world.store.look_up(&world.task).unwrap() else {
+        panic!("a hit")
+    };
     assert!(
         first(&world, &reasons).starts_with("bin/other is in a folder that the run makes"),
         "{reasons:?}"
@@ -344,12 +346,16 @@ fn a_miss_names_the_variable_that_changed() {
     world.misses(build);
     world.task.environment[1].1 = "release".into();
     world.task.environment.push(("NEW".into(), "1".into()));
-    let Lookup::Miss(reasons) = world.store.look_up(&world.task).unwrap() else { panic!("a hit") };
+    let Lookup::Miss(Missed { reasons, .. }) = world.store.look_up(&world.task).unwrap() else {
+        panic!("a hit")
+    };
     let variable = |name: &str, difference| MissReason::Variable { name: name.as_bytes().into(), difference };
     assert_eq!(reasons, [variable("MODE", Difference::Content), variable("NEW", Difference::Appeared)]);
     world.task.environment.truncate(1);
     world.task.umask = 0o77;
-    let Lookup::Miss(reasons) = world.store.look_up(&world.task).unwrap() else { panic!("a hit") };
+    let Lookup::Miss(Missed { reasons, .. }) = world.store.look_up(&world.task).unwrap() else {
+        panic!("a hit")
+    };
     let gone = variable("MODE", Difference::Disappeared);
     assert_eq!(reasons, [gone, MissReason::Umask { before: 0o22, now: 0o77 }]);
 }

@@ -9,3 +9,4 @@ pub mod tracing;
 mod os;
 
 pub mod process;
+pub mod terminal;

@@ -10,10 +10,21 @@ pub fn umask() -> u32 {
     os::process::umask()
 }
 
-/// From now on SIGINT, SIGQUIT, SIGTERM and SIGHUP do not end this process: those that were sent to it alone
-/// are passed on to `pid`; those from the terminal have reached `pid` already. SIGTSTP and the like stop both.
-pub fn forward_signals_to(pid: u32) {
-    os::process::forward_signals_to(pid);
+/// What this process has to know of its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandState {
+    /// It runs, as the process with this id.
+    Runs(u32),
+    /// It has ended.
+    Ended,
+}
+
+/// While the command runs SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 do not end this process: those that
+/// were sent to it alone are passed on to the command; those from the terminal have reached it already, as SIGTSTP
+/// has. When it has ended they do again what they did before. Terminals made by [`crate::terminal::like`] follow the
+/// size of the real one.
+pub fn follow(command: CommandState) {
+    os::process::follow(command);
 }
 
 /// Ends this process as `exit` says: with that status, or by that signal, leaving no core file of its own.
@@ -38,7 +49,8 @@ pub fn standard_input() -> StandardInput {
     os::process::standard_input()
 }
 
-/// Whether standard output and standard error are the same open file, terminal or pipe.
+/// Whether standard output and standard error are the same terminal or pipe, or the same opening of a file, so that
+/// they share a position in it.
 #[must_use]
 pub fn output_streams_are_one() -> bool {
     os::process::output_streams_are_one()

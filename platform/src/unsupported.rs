@@ -49,13 +49,13 @@ pub(crate) mod inject {
 pub(crate) mod process {
     use shm_protocol::record::Exit;
 
-    use crate::process::StandardInput;
+    use crate::process::{CommandState, StandardInput};
 
     pub(crate) fn umask() -> u32 {
         0
     }
 
-    pub(crate) fn forward_signals_to(_: u32) {}
+    pub(crate) fn follow(_: CommandState) {}
 
     pub(crate) fn end_like(exit: Exit) -> ! {
         std::process::exit(match exit {
@@ -82,6 +82,17 @@ pub(crate) mod process {
 
     pub(crate) fn exit_of(status: std::process::ExitStatus) -> Exit {
         Exit::Code(status.code().unwrap_or(1) as u8)
+    }
+}
+
+pub(crate) mod terminal {
+    use std::fs::File;
+    use std::io;
+
+    use crate::terminal::OutputStream;
+
+    pub(crate) fn like(_: OutputStream) -> io::Result<(io::Empty, File)> {
+        Err(super::unsupported())
     }
 }
 

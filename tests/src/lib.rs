@@ -4,6 +4,7 @@ pub mod observed;
 pub mod program;
 pub mod sandbox;
 pub mod strace;
+pub mod terminal;
 pub mod tracer;
 
 use std::path::PathBuf;

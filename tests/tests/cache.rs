@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -315,4 +316,22 @@ fn lua_is_built_once() {
     sandbox.write("lua/lua.h", header);
     sandbox.run(&make).assert_hit();
     assert_eq!(outputs.map(|name| fs::read(sandbox.path(name)).expect("restored")), contents);
+}
+
+#[test]
+fn once_the_command_has_ended_a_signal_is_ours() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(tracerun_tests::tracerun());
+    // More than fits into the pipe that nobody reads: the output waits in tracerun.
+    command.args(["--", "sh", "-c", "echo > began; head -c 120000 /dev/zero"]).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::null()).spawn().expect("tracerun runs");
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    while !sandbox.path("began").exists()
+        || fs::read_to_string(&children).is_ok_and(|children| !children.is_empty())
+    {
+        std::thread::yield_now();
+    }
+    let status = sandbox.command("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(status.expect("kill runs").success());
+    assert_eq!(child.wait().expect("it ends").signal(), Some(15));
 }

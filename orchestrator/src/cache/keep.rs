@@ -7,6 +7,7 @@ use super::records::{Found, Record};
 use super::seen::Seen;
 use super::{RunId, RunRecord, Store, StoreError};
 use crate::archive::Output;
+use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, Fingerprint, InputState, PathSet};
 use crate::footprint::{Actor, Footprint, Inputs};
 use crate::task::{ActionKey, KeyParts, Task};
@@ -91,6 +92,10 @@ pub(super) struct Details {
     pub(super) states: Vec<InputState>,
     pub(super) readers: Vec<u32>,
     pub(super) actors: Vec<Actor>,
+    /// The names in each listing, by its digest.
+    pub(super) listings: Vec<(Digest, Vec<Bytes>)>,
+    /// The run.
+    pub(super) run: RunId,
 }
 
 impl Record for Details {
@@ -103,8 +108,15 @@ impl Record for ResultRecord {
     const KIND: u8 = 3;
 }
 
-/// The action key of the last kept run of a command line, taken apart.
-impl Record for KeyParts {
+/// The last kept run of a command line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LastRun {
+    pub(super) run: RunId,
+    /// Its action key, taken apart.
+    pub(super) parts: KeyParts,
+}
+
+impl Record for LastRun {
     const FOLDER: &'static str = "commands";
     const KIND: u8 = 4;
 }
@@ -126,7 +138,7 @@ impl Store {
         let whole: Vec<u8> = terminal.iter().flat_map(|chunk| &chunk.bytes).copied().collect();
         let printed = (!whole.is_empty()).then(|| Digest::of(&whole));
         self.keep_contents(outputs, printed.map(|digest| (digest, &whole[..])))?;
-        let Inputs { path_set, states, readers, actors } = &footprint.inputs;
+        let Inputs { path_set, states, readers, actors, listings } = &footprint.inputs;
         let (action_key, set) = (task.action_key(), path_set.digest());
         let fingerprint = Fingerprint::new(action_key, set, states);
         let result = ResultRecord {
@@ -140,14 +152,20 @@ impl Store {
         };
         let name = fingerprint.0.to_string();
         self.write_record(&name, &result)?;
-        let details = Details { states: states.clone(), readers: readers.clone(), actors: actors.clone() };
+        let details = Details {
+            states: states.clone(),
+            readers: readers.clone(),
+            actors: actors.clone(),
+            listings: listings.clone(),
+            run: run.id,
+        };
         self.write_record(&name, &details)?;
         self.write_record(&name, &Seen::of(path_set, states, self.known(), footprint.started))?;
         if !self.record_path::<PathSet>(&set.to_string()).exists() {
             self.write_record(&set.to_string(), path_set)?;
         }
         self.add_to_key(action_key, set, fingerprint)?;
-        self.write_record(&task.command().to_string(), &task.key_parts())?;
+        self.write_record(&task.command().to_string(), &LastRun { run: run.id, parts: task.key_parts() })?;
         Ok(Kept { action_key, fingerprint })
     }
 

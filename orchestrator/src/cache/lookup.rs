@@ -7,8 +7,8 @@ use shm_protocol::access::Before;
 use shm_protocol::record::Exit;
 
 use super::contents::Contents;
-use super::keep::{KeyRecord, ResultRecord};
-use super::miss::{Difference, MissReason};
+use super::keep::{KeyRecord, LastRun, ResultRecord};
+use super::miss::{Difference, MissReason, Missed};
 use super::records::Found;
 use super::seen::{Compared, Glance, Seen};
 use super::{OutputChunk, RunId, Store, StoreError};
@@ -23,8 +23,8 @@ use crate::task::{ActionKey, KeyParts, Task};
 pub enum Lookup {
     /// A kept run saw the same.
     Hit(Box<Entry>),
-    /// There is none; in order of importance.
-    Miss(Vec<MissReason>),
+    /// There is none.
+    Miss(Missed),
 }
 
 /// A kept run that saw what a run would see now.
@@ -129,12 +129,12 @@ impl Store {
         let key = task.action_key();
         let record = match self.read_record::<KeyRecord>(&key.0.to_string())? {
             Found::Whole(record) => record,
-            Found::Damaged => return Ok(Lookup::Miss(vec![MissReason::Damaged])),
+            Found::Damaged => return Ok(Lookup::Miss(Missed::because(MissReason::Damaged))),
             Found::Missing => return Ok(Lookup::Miss(self.other_key(task)?)),
         };
         let declarations = Declarations::of(task)?;
         let mut observer = Observer::new(&declarations, self.known());
-        let (mut outputs, mut inputs) = (Vec::new(), Vec::new());
+        let (mut outputs, mut inputs) = (Missed::default(), Missed::default());
         let mut damaged = false;
         for known in &record.sets {
             let Some(path_set) = self.read_record::<PathSet>(&known.set.to_string())?.whole() else {
@@ -151,7 +151,7 @@ impl Store {
                         continue;
                     }
                 };
-                let is_first = inputs.is_empty();
+                let is_first = inputs.reasons.is_empty();
                 match glance.compare(&seen, &mut observer, is_first) {
                     Compared::Same(renewed) => {
                         if let Some(renewed) = renewed {
@@ -177,18 +177,21 @@ impl Store {
                     let entry = Entry { action_key: key, fingerprint, path_set, result, right };
                     return Ok(Lookup::Hit(Box::new(entry)));
                 }
-                Err(reasons) => outputs.extend(reasons),
+                Err(reasons) => {
+                    outputs.reasons.extend(reasons);
+                    outputs.against.get_or_insert(result.run);
+                }
             }
         }
         // A run that saw the same, and would be a hit but for its outputs, is nearer than one that saw another.
-        let mut reasons = if outputs.is_empty() { inputs } else { outputs };
+        let mut missed = if outputs.reasons.is_empty() { inputs } else { outputs };
         if damaged {
-            reasons.push(MissReason::Damaged);
+            missed.reasons.push(MissReason::Damaged);
         }
-        if reasons.is_empty() {
-            reasons.push(MissReason::Unknown);
+        if missed.reasons.is_empty() {
+            missed.reasons.push(MissReason::Unknown);
         }
-        Ok(Lookup::Miss(reasons))
+        Ok(Lookup::Miss(missed))
     }
 
     fn result(&self, fingerprint: Fingerprint, set: Digest) -> Result<Option<ResultRecord>, StoreError> {
@@ -243,10 +246,11 @@ impl Store {
     }
 
     /// Why the action key is not known: what it has other than that of the last kept run of the same command.
-    fn other_key(&self, task: &Task) -> Result<Vec<MissReason>, StoreError> {
-        let Some(last) = self.read_record::<KeyParts>(&task.command().to_string())?.whole() else {
-            return Ok(vec![MissReason::FirstRun]);
+    fn other_key(&self, task: &Task) -> Result<Missed, StoreError> {
+        let Some(last) = self.read_record::<LastRun>(&task.command().to_string())?.whole() else {
+            return Ok(Missed::because(MissReason::FirstRun));
         };
+        let (last, against) = (last.parts, Some(last.run));
         let now = task.key_parts();
         let mut reasons = Vec::new();
         let in_parts =
@@ -268,16 +272,20 @@ impl Store {
         if last.stdin != now.stdin {
             reasons.push(MissReason::Stdin);
         }
-        if last.policy != now.policy {
-            reasons.push(MissReason::Policy);
+        if last.terminal != now.terminal {
+            reasons.push(MissReason::Terminal);
         }
+        let differs = |setting: &&(String, Digest)| !last.settings.contains(setting);
+        reasons.extend(
+            now.settings.iter().filter(differs).map(|(name, _)| MissReason::Setting { name: name.clone() }),
+        );
         if last.place != now.place {
             reasons.push(MissReason::Place);
         }
         if reasons.is_empty() {
             reasons.push(MissReason::Unknown);
         }
-        Ok(reasons)
+        Ok(Missed { reasons, against })
     }
 }
 

@@ -5,10 +5,25 @@ use shm_protocol::access::AccessKind;
 
 use super::keep::Details;
 use super::seen::Differs;
-use super::{Store, StoreError};
+use super::{RunId, Store, StoreError};
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet};
 use crate::footprint::Actor;
+
+/// A look-up that found no kept run to take the place of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Why; in order of importance.
+    pub reasons: Vec<MissReason>,
+    /// The kept run that the reasons compare with.
+    pub against: Option<RunId>,
+}
+
+impl Missed {
+    pub(super) fn because(reason: MissReason) -> Self {
+        Self { reasons: vec![reason], against: None }
+    }
+}
 
 /// Why there is no kept run to take the place of this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +46,14 @@ pub enum MissReason {
     },
     /// Standard input holds something else.
     Stdin,
-    /// The options and settings are others.
-    Policy,
-    /// The root or the name of the working directory is another.
+    /// Output goes to a terminal and did not, or the other way round, or the two streams lead to one place.
+    Terminal,
+    /// A setting, given as an option or in `tracerun.toml`, says something else.
+    Setting {
+        /// Its name.
+        name: String,
+    },
+    /// The root or the name of the working directory is another, or tracerun itself.
     Place,
     /// Runs with the same key were kept, but not one with all of this.
     Unknown,
@@ -70,8 +90,10 @@ pub enum Difference {
     Appeared,
     /// It is not there.
     Disappeared,
-    /// What is in it: the content of a file, the entries of a directory, the value of a variable.
+    /// What is in it: the content of a file, the value of a variable.
     Content,
+    /// The entries of a directory.
+    Entries(Entries),
     /// Its permission bits.
     Mode {
         /// In the last kept run.
@@ -92,6 +114,29 @@ pub enum Difference {
     Access,
 }
 
+/// How the entries of a directory differ, the first few names of each kind; none where only types differ, or the
+/// names are not known any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entries {
+    /// Names that were not there.
+    pub gained: Vec<Bytes>,
+    /// Names that are not there any more.
+    pub lost: Vec<Bytes>,
+}
+
+impl Entries {
+    /// How many names of each kind are told.
+    const MOST: usize = 5;
+
+    /// What differs between the sorted names of two listings.
+    fn between(before: &[Bytes], now: &[Bytes]) -> Self {
+        let without = |these: &[Bytes], those: &[Bytes]| {
+            these.iter().filter(|name| those.binary_search(name).is_err()).take(Self::MOST).cloned().collect()
+        };
+        Self { gained: without(now, before), lost: without(before, now) }
+    }
+}
+
 impl Difference {
     fn between(before: &InputState, now: &InputState) -> Self {
         use InputState::{Absent, Directory, File, Listing, Refused, Symlink, Unreadable};
@@ -104,7 +149,7 @@ impl Difference {
             | (Directory { mode: before }, Directory { mode: now }) => {
                 Self::Mode { before: before.unwrap_or_default(), now: now.unwrap_or_default() }
             }
-            (Listing(_), Listing(_)) => Self::Content,
+            (Listing(_), Listing(_)) => Self::Entries(Entries::default()),
             (Symlink { target: before }, Symlink { target: now }) => {
                 Self::Target { before: before.clone(), now: now.clone() }
             }
@@ -121,9 +166,9 @@ impl Store {
         kept: Fingerprint,
         differing: &[Differs],
         observer: &mut Observer<'_>,
-    ) -> Result<Vec<MissReason>, StoreError> {
+    ) -> Result<Missed, StoreError> {
         let Some(kept) = self.read_record::<Details>(&kept.0.to_string())?.whole() else {
-            return Ok(vec![MissReason::Damaged]);
+            return Ok(Missed::because(MissReason::Damaged));
         };
         let mut reasons: Vec<MissReason> = Vec::new();
         for &Differs { index, by_size } in differing {
@@ -139,11 +184,20 @@ impl Store {
             if named {
                 continue;
             }
-            let difference = if by_size || *before == InputState::Absent {
-                Difference::between(before, &InputState::File { digest: Digest([0; 32]), mode: None })
+            let now = if by_size || *before == InputState::Absent {
+                InputState::File { digest: Digest([0; 32]), mode: None }
             } else {
-                Difference::between(before, &observer.state(observation))
+                observer.state(observation)
             };
+            let mut difference = Difference::between(before, &now);
+            if let (Difference::Entries(entries), InputState::Listing(before), InputState::Listing(now)) =
+                (&mut difference, before, now)
+            {
+                let known = kept.listings.iter().find(|(listing, _)| listing == before);
+                if let (Some((_, before)), Some(now)) = (known, observer.listings.get(&now)) {
+                    *entries = Entries::between(before, now);
+                }
+            }
             let reader = kept.readers.get(index).and_then(|&reader| kept.actors.get(reader as usize));
             reasons.push(MissReason::Input {
                 path: observation.path.clone(),
@@ -154,6 +208,6 @@ impl Store {
         }
         // A directory's entries change with what is in it: a file says more.
         reasons.sort_by_key(|reason| matches!(reason, MissReason::Input { kind: AccessKind::List, .. }));
-        Ok(reasons)
+        Ok(Missed { reasons, against: Some(kept.run) })
     }
 }

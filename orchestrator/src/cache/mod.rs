@@ -22,7 +22,7 @@ pub(crate) use self::contents::{Contents, in_parallel};
 pub use self::keep::{Kept, OutputChunk, Stream};
 pub use self::known::KnownDigests;
 pub use self::lookup::{Entry, Lookup};
-pub use self::miss::{Difference, MissReason};
+pub use self::miss::{Difference, Entries, MissReason, Missed};
 pub use self::runs::{Outcome, RunError, RunId, RunRecord};
 use crate::declarations::BadGlob;
 use crate::fingerprint::Framed;

@@ -61,6 +61,8 @@ pub enum Outcome {
     Miss {
         /// Why no kept run could take its place; empty when none was looked for.
         reasons: Vec<MissReason>,
+        /// The kept run that the reasons compare with.
+        against: Option<RunId>,
         /// What it was kept as; `None` when it was not to be kept.
         kept: Option<Fingerprint>,
     },
@@ -68,6 +70,8 @@ pub enum Outcome {
     Uncached {
         /// Why no kept run could take its place; empty when none was looked for.
         reasons: Vec<MissReason>,
+        /// The kept run that the reasons compare with.
+        against: Option<RunId>,
         /// Why it was not kept.
         why: Uncacheable,
     },
@@ -297,7 +301,7 @@ mod tests {
             cwd: b"/p"[..].into(),
             action_key: ActionKey(Digest([0; 32])),
             exit: Exit::Code(0),
-            outcome: Outcome::Miss { reasons: vec![MissReason::FirstRun], kept: None },
+            outcome: Outcome::Miss { reasons: vec![MissReason::FirstRun], against: None, kept: None },
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) fn explain(choice: &RunChoice, common: &Common) -> Result<Exit, Failu
                 "hit: everything is as run {kept} saw it; its outputs and terminal output took the place of a run"
             ));
         }
-        Outcome::Miss { reasons, kept } => {
+        Outcome::Miss { reasons, kept, .. } => {
             reasons.iter().map(explain::miss).for_each(&mut item);
             if reasons.is_empty() {
                 item("it was asked to run (--force)".to_owned());
@@ -35,7 +35,7 @@ pub(super) fn explain(choice: &RunChoice, common: &Common) -> Result<Exit, Failu
                 "not stored, as asked (--no-store)".to_owned()
             });
         }
-        Outcome::Uncached { reasons, why } => {
+        Outcome::Uncached { reasons, why, .. } => {
             reasons.iter().map(explain::miss).for_each(&mut item);
             item(format!("not cached: {}", explain::uncacheable(why)));
         }

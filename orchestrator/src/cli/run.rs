@@ -1,11 +1,10 @@
 //! `tracerun -- CMD`: runs with cache, and says in one line what came of it.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use platform::process::{
-    StandardInput, forward_signals_to, output_files, output_streams_are_one, standard_input,
-    standard_input_rest, umask,
+    StandardInput, follow, output_files, output_streams_are_one, standard_input, standard_input_rest, umask,
 };
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
@@ -34,16 +33,21 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         root: place.root.clone(),
         umask: umask(),
         stdin: stdin_key(),
-        terminal: Terminal { one: output_streams_are_one(), files: output_files() },
+        terminal: Terminal {
+            one: output_streams_are_one(),
+            stdout: io::stdout().is_terminal(),
+            stderr: io::stderr().is_terminal(),
+            files: output_files(),
+        },
         policy,
     };
     let report = match place.open_store() {
         Ok(store) => {
             let capture = place.capture(options.capture, Some(&store), common);
             let mode = Mode { force, no_store, mtime: mtime.into() };
-            run_task(&task, &store, &capture, mode, &to_own_streams(), &mut forward_signals_to)?
+            run_task(&task, &store, &capture, mode, &to_own_streams(), &mut follow)?
         }
-        Err(error) => run_plainly(&task, error.to_string(), &mut forward_signals_to)?,
+        Err(error) => run_plainly(&task, error.to_string(), &mut follow)?,
     };
 
     if !common.quiet {
@@ -103,7 +107,7 @@ fn line(report: &Report) -> String {
             Some(saved) if saved >= Duration::from_millis(100) => format!("hit, saved {}", duration(saved)),
             _ => "hit".to_owned(),
         },
-        Outcome::Miss { reasons, kept } => {
+        Outcome::Miss { reasons, kept, .. } => {
             let reason = reasons.first().map_or_else(|| "asked to run".to_owned(), explain::miss);
             let more = match reasons.len() {
                 0 | 1 => String::new(),

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::process::Stdio;
 
-use platform::process::{forward_signals_to, umask};
+use platform::process::{follow, umask};
 use shm_protocol::record::Exit;
 use tracerun::report;
 use tracerun::run;
@@ -34,7 +34,7 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         policy: Policy::default(),
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
-    let traced = run::trace(&task, &capture, streams, None, &mut forward_signals_to)?;
+    let traced = run::trace(&task, &capture, streams, None, &mut follow)?;
     match output.zip(file) {
         Some((path, file)) => {
             write_to(path, file, |file| write(&traced.trace, arguments.report.format, file));

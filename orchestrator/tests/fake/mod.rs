@@ -117,7 +117,7 @@ impl World {
                 let terminal = entry.terminal(&self.store).unwrap();
                 return Came::Hit(entry.restore(&self.store, Mtime::Now).unwrap(), terminal);
             }
-            Lookup::Miss(reasons) => reasons,
+            Lookup::Miss(missed) => missed.reasons,
         };
         let footprint = self.judge(program).unwrap_or_else(|why| panic!("not cached: {why:?}"));
         self.keep(&footprint);

@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod inject;
 pub(crate) mod process;
+pub(crate) mod terminal;
 pub(crate) mod tracing;
 
 mod address;

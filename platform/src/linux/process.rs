@@ -5,12 +5,12 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use nix::sys::signal::{SigSet, Signal, raise};
 use shm_protocol::record::Exit;
 
-use crate::process::StandardInput;
+use crate::process::{CommandState, StandardInput};
 
 pub(crate) fn umask() -> u32 {
     // There is no call that only asks; changing it for a moment would race with other threads.
@@ -25,8 +25,10 @@ static COMMAND: AtomicI32 = AtomicI32::new(0);
 extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel gives a handler installed with SA_SIGINFO a valid `info`.
     let code = unsafe { (*info).si_code };
-    // What the terminal sends (SI_KERNEL) reaches the whole foreground group, the command with it.
-    if code == libc::SI_KERNEL {
+    // What the terminal sends (SI_KERNEL) reaches the whole foreground group, the command with it; but that it is
+    // gone is told to the leader of the session only.
+    let leads = || nix::unistd::getsid(None) == Ok(nix::unistd::getpid());
+    if code == libc::SI_KERNEL && !(signal == libc::SIGHUP && leads()) {
         return;
     }
     let command = COMMAND.load(Ordering::Relaxed);
@@ -36,16 +38,55 @@ extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
     }
 }
 
-pub(crate) fn forward_signals_to(pid: u32) {
-    COMMAND.store(pid as i32, Ordering::Relaxed);
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
-        // SAFETY: an all-zero value is valid for this structure: no flags, an empty mask.
-        let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-        action.sa_sigaction = pass_on as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-        // SAFETY: `action` is complete, and `pass_on` calls async-signal-safe functions only.
-        unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+extern "C" fn resized(_: i32) {
+    // SAFETY: the address is that of this thread's own errno.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above; what this handler interrupts must find its errno as it was.
+    let before = unsafe { *errno };
+    super::terminal::follow_size();
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+/// The signals that are passed on to a command while it runs.
+const PASSED_ON: [i32; 6] =
+    [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
+
+/// What was done about each of them before, as an address.
+static BEFORE: [AtomicUsize; 6] = [const { AtomicUsize::new(libc::SIG_DFL) }; 6];
+
+pub(crate) fn follow(command: CommandState) {
+    match command {
+        CommandState::Runs(pid) => {
+            COMMAND.store(pid as i32, Ordering::Relaxed);
+            for (&signal, before) in PASSED_ON.iter().zip(&BEFORE) {
+                before.store(handle(signal, pass_on as *const () as usize), Ordering::Relaxed);
+            }
+            handle(libc::SIGWINCH, resized as *const () as usize);
+            // It may have become another since the terminal was made.
+            super::terminal::follow_size();
+        }
+        CommandState::Ended => {
+            // Its number may soon be another's.
+            COMMAND.store(0, Ordering::Relaxed);
+            for (&signal, before) in PASSED_ON.iter().zip(&BEFORE) {
+                handle(signal, before.load(Ordering::Relaxed));
+            }
+        }
     }
+}
+
+/// Has `signal` handled by what is at `address`, or what `SIG_DFL` and `SIG_IGN` stand for; says by what it was before.
+fn handle(signal: i32, address: usize) -> usize {
+    // SAFETY: an all-zero value is valid for this structure: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: as above.
+    let mut before: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = address;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+    // SAFETY: both structures are complete, and the handlers above call async-signal-safe functions only.
+    unsafe { libc::sigaction(signal, &raw const action, &raw mut before) };
+    before.sa_sigaction
 }
 
 pub(crate) fn end_like(exit: Exit) -> ! {
@@ -90,7 +131,22 @@ pub(crate) fn standard_input() -> StandardInput {
 
 pub(crate) fn output_streams_are_one() -> bool {
     let key = |stat: libc::stat| (stat.st_dev, stat.st_ino);
-    matches!((stat_of(1), stat_of(2)), (Some(out), Some(err)) if key(out) == key(err))
+    match (stat_of(1), stat_of(2)) {
+        (Some(out), Some(err)) if key(out) == key(err) => {
+            out.st_mode & libc::S_IFMT != libc::S_IFREG || same_opening(1, 2)
+        }
+        _ => false,
+    }
+}
+
+/// Whether two descriptors share a position in their file; taken for granted where the system does not tell.
+fn same_opening(one: i32, other: i32) -> bool {
+    /// KCMP_FILE of `linux/kcmp.h`.
+    const FILE: libc::c_int = 0;
+    let own = std::process::id();
+    // SAFETY: takes integers only.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, own, own, FILE, one, other) };
+    order <= 0
 }
 
 pub(crate) fn output_files() -> Vec<PathBuf> {

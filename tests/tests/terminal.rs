@@ -1,0 +1,154 @@
+//! Commands on a terminal: what they find there, and what a person sees and can do, as without tracerun.
+
+use std::os::unix::process::ExitStatusExt;
+
+use nix::sys::termios::LocalFlags;
+use tracerun_tests::have;
+use tracerun_tests::sandbox::Sandbox;
+use tracerun_tests::terminal::Terminal;
+
+/// Runs `script` by tracerun on a terminal.
+fn traced(sandbox: &Sandbox, script: &str) -> Terminal {
+    let mut command = sandbox.command(tracerun_tests::tracerun());
+    Terminal::run(command.args(["--", "sh", "-c", script]))
+}
+
+#[test]
+fn a_command_finds_a_terminal_of_the_same_size_and_a_hit_shows_the_same_bytes() {
+    let sandbox = Sandbox::new();
+    let script =
+        "test -t 0 && test -t 1 && test -t 2 && stty size <&1; printf 'one\\ntwo\\tx\\r'; echo err >&2";
+    let untraced = Terminal::run(sandbox.command("sh").args(["-c", script])).ends().0;
+    assert!(untraced.starts_with("24 80\r\none\r\ntwo"), "{untraced:?}");
+    for outcome in ["tracerun: miss", "tracerun: hit"] {
+        let (shown, status) = traced(&sandbox, script).ends();
+        let (output, line) = shown.split_at(shown.find("tracerun: ").expect("the line"));
+        assert_eq!((output, status.code()), (&*untraced, Some(0)));
+        assert!(line.starts_with(outcome), "{line}");
+    }
+}
+
+#[test]
+fn whether_output_is_a_terminal_is_part_of_the_key() {
+    let sandbox = Sandbox::new();
+    let script = "test -t 1 && echo terminal || echo pipe";
+    assert!(traced(&sandbox, script).ends().0.starts_with("terminal"));
+    let piped = sandbox.run(&["sh", "-c", script]);
+    piped.assert_stored();
+    assert_eq!(piped.stdout, "pipe\n");
+    let reason = piped.summary["reason"].as_str().expect("text");
+    assert!(reason.contains("terminal"), "{reason}");
+    let again = traced(&sandbox, script).ends().0;
+    assert!(again.starts_with("terminal\r\ntracerun: hit"), "{again}");
+}
+
+#[test]
+fn standard_error_alone_may_be_a_terminal() {
+    let sandbox = Sandbox::new();
+    let tracerun = tracerun_tests::tracerun();
+    let script = "test -t 1 || echo plain; test -t 2 && echo terminal >&2";
+    let line = format!("{} -- sh -c '{script}' | sed 's/^/piped /'", tracerun.display());
+    let (shown, _) = Terminal::run(sandbox.command("sh").args(["-c", &line])).ends();
+    assert!(shown.contains("piped plain\r\n") && shown.contains("terminal\r\n"), "{shown}");
+}
+
+#[test]
+fn the_commands_terminal_follows_the_size_of_ours() {
+    let sandbox = Sandbox::new();
+    let mut terminal = traced(&sandbox, "trap 'stty size <&1; exit' WINCH; echo ready; while :; do :; done");
+    terminal.shows("ready");
+    terminal.becomes(40, 100);
+    terminal.shows("40 100");
+}
+
+#[test]
+fn an_interrupt_typed_at_the_terminal_ends_the_command_and_us_like_it() {
+    let sandbox = Sandbox::new();
+    let mut terminal = traced(&sandbox, "echo ready; exec cat");
+    terminal.shows("ready");
+    terminal.types("\x03");
+    let (shown, status) = terminal.ends();
+    assert!(shown.contains("not cached: signal 2 killed it"), "{shown}");
+    assert_eq!(status.signal(), Some(2));
+}
+
+#[test]
+fn a_command_is_stopped_and_continued_by_a_shell_and_the_terminal_is_left_as_it_was() {
+    if !have("bash") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut terminal =
+        Terminal::run(sandbox.command("bash").args(["--norc", "--noprofile", "--noediting", "-i"]));
+    terminal.types("PS1='prompt''> '\n");
+    terminal.shows("prompt> ");
+    let before = terminal.settings();
+    let tracerun = tracerun_tests::tracerun();
+    terminal.types(&format!("{} -- sh -c 'echo rea''dy; cat; echo ov''er'\n", tracerun.display()));
+    terminal.shows("ready");
+    terminal.types("\x1a");
+    terminal.shows("Stopped");
+    terminal.shows("prompt> ");
+    terminal.types("echo in ''between\n");
+    terminal.shows("in between");
+    terminal.types("fg\n");
+    terminal.shows("echo ov''er'");
+    terminal.types("typed\n");
+    terminal.shows("typed\r\ntyped\r\n");
+    terminal.types("\x04");
+    terminal.shows("over");
+    terminal.shows("not cached: `cat` read standard input");
+    terminal.shows("prompt> ");
+    assert_eq!(terminal.settings(), before);
+    terminal.types("exit\n");
+    terminal.ends();
+}
+
+#[test]
+fn what_a_command_sets_on_its_terminal_is_set_on_ours_and_back() {
+    let sandbox = Sandbox::new();
+    let script = "stty -echo -icanon <&1; echo set; read go; stty echo icanon <&1; echo reset; read go";
+    let mut terminal = traced(&sandbox, script);
+    let before = terminal.settings();
+    terminal.shows("set");
+    let has = |terminal: &Terminal, flags| terminal.settings().local_flags.intersects(flags);
+    // It is told after it was set.
+    while has(&terminal, LocalFlags::ECHO | LocalFlags::ICANON) {
+        std::thread::yield_now();
+    }
+    terminal.types("\n");
+    terminal.shows("reset");
+    while terminal.settings() != before {
+        std::thread::yield_now();
+    }
+    terminal.types("\n");
+    terminal.ends();
+}
+
+#[test]
+fn keys_reach_a_command_that_reads_them_from_where_it_writes() {
+    let sandbox = Sandbox::new();
+    let script =
+        "stty -icanon -echo <&2; echo ready; dd bs=1 count=1 <&2 2>/dev/null; stty icanon echo <&2; cat";
+    let tracerun = tracerun_tests::tracerun();
+    let line = format!("echo piped | {} -- sh -c '{script}'", tracerun.display());
+    let mut terminal = Terminal::run(sandbox.command("sh").args(["-c", &line]));
+    terminal.shows("ready");
+    terminal.types("k");
+    terminal.shows("kpiped");
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_the_command() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(tracerun_tests::tracerun());
+    let mut terminal = Terminal::run(command.args([
+        "--",
+        "sh",
+        "-c",
+        "trap 'echo > hung-up; exit' HUP; echo ready; while :; do :; done",
+    ]));
+    terminal.shows("ready");
+    terminal.hangs_up();
+    assert!(sandbox.path("hung-up").exists());
+}
