@@ -2,6 +2,7 @@
 
 mod collector;
 mod numbered;
+mod paths;
 
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::{AccessKind, Before, Gap};
@@ -11,6 +12,7 @@ use crate::fingerprint::Digest;
 use crate::wire;
 
 pub use collector::Collector;
+pub use paths::Paths;
 
 /// All processes and accesses of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -18,7 +20,7 @@ pub struct Trace {
     /// The processes, in order of their start; the id of a process is its index plus one.
     pub processes: Vec<Process>,
     /// The paths, each once: absolute and lexically normal, as the program named them.
-    pub paths: Vec<Vec<u8>>,
+    pub paths: Paths,
     /// The accesses: one for each (process, path, kind), in order of `first_ns`.
     pub accesses: Vec<PathAccess>,
     /// The content before the run of regular files that it changed or removed, where it could be had.
@@ -193,9 +195,9 @@ impl Trace {
         self.processes.get((id as usize).checked_sub(1)?)
     }
 
-    /// The bytes of a path.
+    /// The bytes of a path; empty if there is none with this number.
     #[must_use]
     pub fn path(&self, id: PathId) -> &[u8] {
-        &self.paths[id as usize]
+        self.paths.get(id)
     }
 }

@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn a_trace_comes_back_with_its_run() {
         let (_folder, store) = store();
-        let trace = Trace { paths: vec![b"/a\xff".to_vec()], dropped: 3, ..Trace::default() };
+        let trace = Trace { paths: [b"/a\xff"].into_iter().collect(), dropped: 3, ..Trace::default() };
         store.record_run(&run(1, 1), Some(&trace)).unwrap();
         store.record_run(&run(2, 2), None).unwrap();
         let kept = store.trace(RunId(1)).unwrap().unwrap();

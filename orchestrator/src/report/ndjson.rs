@@ -173,7 +173,7 @@ pub(super) mod tests {
         };
         Trace {
             processes: vec![process],
-            paths: vec![b"/p/a.c".to_vec(), b"/p/\xff".to_vec()],
+            paths: [&b"/p/a.c"[..], b"/p/\xff"].into_iter().collect(),
             accesses: vec![access(0, AccessKind::Read, 120_000), access(1, AccessKind::Missing, 130_000)],
             ..Trace::default()
         }

@@ -19,11 +19,8 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "[{}] {}", process.id, command_line(process))?;
     }
     writeln!(out)?;
-    let mut touched: Vec<(&[u8], AccessKind, ProcessId)> = trace
-        .accesses
-        .iter()
-        .map(|access| (trace.path(access.path), access.kind, access.process))
-        .collect();
+    let mut touched: Vec<(&[u8], AccessKind, ProcessId)> =
+        trace.accesses.iter().map(|access| (trace.path(access.path), access.kind, access.process)).collect();
     // Stable, since that is quick where they come nearly in order.
     touched.sort();
     for same in touched.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)) {

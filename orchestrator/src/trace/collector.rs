@@ -1,6 +1,5 @@
 //! The sink of a run: merges records, which come from several observers in no particular order, into a `Trace`.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +13,7 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 
 use crate::fingerprint::Digest;
 
-use super::numbered::Numbered;
+use super::numbered::{Keyed, Numbered, NumberedPaths};
 use super::{
     Changes, Climbed, PathAccess, PathId, Process, ProcessCapture, ProcessExit, ProcessId, Trace, TraceGap,
 };
@@ -33,7 +32,7 @@ struct State {
     images: Vec<ImageState>,
     /// The images of each pid, in order of their start.
     of_pid: HashMap<u32, Vec<usize>>,
-    paths: Numbered<Vec<u8>>,
+    paths: NumberedPaths,
     /// Names with `..`.
     climbing: HashMap<Vec<u8>, Climb>,
     /// Where the climbs of such names, up to their last `..`, led when they were first seen.
@@ -378,7 +377,7 @@ impl State {
     }
 
     fn intern(&mut self, path: &[u8]) -> PathId {
-        self.paths.number(path, || path.to_vec())
+        self.paths.number(path)
     }
 }
 
@@ -391,8 +390,10 @@ fn climbs(path: &[u8]) -> bool {
     path.split(|&byte| byte == b'/').any(|component| component == b"..")
 }
 
-impl Borrow<Touch> for Merged {
-    fn borrow(&self) -> &Touch {
+impl Keyed for Merged {
+    type Key = Touch;
+
+    fn key(&self) -> &Touch {
         &self.touch
     }
 }
@@ -505,7 +506,7 @@ impl State {
             .filter_map(|(raw, digest)| Some((self.known(&raw)?, digest?)))
             .collect();
         trace.old_contents.sort_unstable_by_key(|(path, _)| *path);
-        trace.paths = std::mem::take(&mut self.paths).into_items();
+        trace.paths = std::mem::take(&mut self.paths).into_paths();
         trace.climbs = self.climbs(owner, since);
         trace.gaps = report
             .gaps
@@ -525,7 +526,7 @@ impl State {
     fn known(&self, raw: &[u8]) -> Option<PathId> {
         match self.climbing.get(raw) {
             Some(climb) => Some(climb.real.unwrap_or(climb.lexical)),
-            None => self.paths.find(&normal(raw)[..]),
+            None => self.paths.find(&normal(raw)),
         }
     }
 
@@ -569,10 +570,10 @@ impl State {
 
     /// The numbers of the accesses that opened a directory as if to read it.
     fn directories_read(&self) -> Vec<u32> {
-        let paths = self.paths.items();
+        let paths = self.paths.paths();
         let mut likely = vec![false; paths.len()];
         let mut last: &[u8] = b"";
-        for path in paths {
+        for path in paths.iter() {
             let parent = &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
             if parent != last {
                 last = parent;
@@ -593,7 +594,7 @@ impl State {
             .filter(|&(_, path)| look_at_all || likely[path as usize])
             .filter(|&(_, path)| {
                 *known.entry(path).or_insert_with(|| {
-                    let place = files::path_of(&paths[path as usize]);
+                    let place = files::path_of(paths.get(path));
                     let identity = files::identity(&place, true);
                     // What is gone was what it looked like.
                     identity.map_or(likely[path as usize], |now| now.file_type == FileType::Directory)
@@ -898,7 +899,7 @@ mod tests {
             read(&collector, 7, 200, path);
         }
         let trace = finish(&collector);
-        assert_eq!(trace.paths, [b"/p/a"]);
+        assert_eq!(trace.paths, [b"/p/a"].into_iter().collect());
         assert_eq!(trace.accesses[0].count, 4);
     }
 
@@ -938,8 +939,8 @@ mod tests {
             read(&collector, 7, 200, &bytes(name));
         }
         let trace = finish(&collector);
-        let mut paths = trace.paths.clone();
-        paths.sort();
+        let mut paths: Vec<&[u8]> = trace.paths.iter().collect();
+        paths.sort_unstable();
         assert_eq!(paths, ["file", "link/..hidden/..x", "link/file", "real/file"].map(bytes));
         assert!(trace.accesses.iter().all(|access| !access.is_name_only()));
         assert_eq!(trace.climbs.len(), 3);

@@ -192,11 +192,9 @@ impl Program {
             None => self.at(name),
         };
         let path = files::bytes_of(path.as_os_str()).to_vec();
-        let id = self.trace.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
-            self.trace.paths.push(path);
-            self.trace.paths.len() - 1
-        });
-        let key = (self.process, id as u32, kind);
+        let known = self.trace.paths.iter().position(|known| *known == path);
+        let id = known.map_or_else(|| self.trace.paths.push(&path), |id| id as u32);
+        let key = (self.process, id, kind);
         let at = self.clock;
         self.clock += 10;
         let known =
