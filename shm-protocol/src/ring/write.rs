@@ -59,10 +59,12 @@ impl<'m> Ring<'m> {
             if let Some(claim) = place.and_then(|place| self.claim_behind(seat, place, pid, length)) {
                 return Some(claim);
             }
+            let filled = place.is_some();
             place = self.take_chunk();
             if place.is_none() {
                 self.wait_for_room(system)?;
-            } else if self.is_crowded(self.free_chunks()) {
+            } else if filled || self.is_crowded(self.free_chunks()) {
+                // A chunk's worth to read: better now, while the program runs, than at its end.
                 self.ring_bell(system);
             }
         }
