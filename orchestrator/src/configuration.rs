@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::Deserialize;
 
@@ -19,6 +20,10 @@ pub struct Configuration {
     pub ignore_input: Vec<String>,
     /// Globs of outputs that do not count.
     pub ignore_output: Vec<String>,
+    /// Globs of outputs that are kept though they lie outside the root.
+    pub output: Vec<String>,
+    /// How much the cache may hold, such as `10GiB`.
+    pub cache_size: Option<Size>,
     /// The only variables that the command sees, besides the untracked.
     pub env: Option<Vec<String>>,
     /// Variables that the command sees and that do not count.
@@ -31,6 +36,39 @@ pub struct Configuration {
     pub trust_preload: bool,
     /// How long to wait for processes that outlive the command, in milliseconds.
     pub grace_ms: Option<u64>,
+}
+
+/// A number of bytes, as people write it: `10GiB`, `500M`, `4096`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is no size: write 500M or 10GiB");
+        let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(end);
+        let power = match unit.trim().trim_end_matches(['B', 'i']) {
+            "" => 0,
+            "K" | "k" => 1,
+            "M" => 2,
+            "G" => 3,
+            "T" => 4,
+            _ => return Err(bad()),
+        };
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        number.checked_mul(1 << (10 * power)).map(Self).ok_or_else(bad)
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// A `tracerun.toml` that can't be used.
@@ -107,6 +145,18 @@ mod tests {
         let place = format!("{}:3: ", folder.path().join(FILE).display());
         assert!(message.starts_with(&place) && message.contains("`ignore-inputs`"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in
+            [("0", 0), ("4096", 4096), ("500M", 500 << 20), ("10GiB", 10 << 30), ("2 kB", 2048)]
+        {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+        for text in ["", "G", "-1", "1.5G", "10 potatoes", "99999999999T"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct BadGlob {
 pub struct Declarations {
     inputs: Globs,
     outputs: Globs,
+    /// Outputs that lie outside the root and are kept all the same.
+    outside: Globs,
     /// Files that what the run prints is written to.
     terminal: Vec<Vec<u8>>,
 }
@@ -58,6 +60,7 @@ impl Declarations {
         Ok(Self {
             inputs: compile(&task.policy.ignore_input)?,
             outputs: compile(&task.policy.ignore_output)?,
+            outside: Globs::new(task.policy.output.iter().map(String::as_str), &task.root, home)?,
             terminal: task
                 .terminal
                 .files
@@ -77,6 +80,12 @@ impl Declarations {
     #[must_use]
     pub fn ignore_output(&self, path: &[u8]) -> bool {
         self.is_terminal(path) || self.outputs.cover(path)
+    }
+
+    /// Whether what is left at the path with these bytes is an output wherever it lies.
+    #[must_use]
+    pub fn output(&self, path: &[u8]) -> bool {
+        self.outside.cover(path)
     }
 
     fn is_terminal(&self, path: &[u8]) -> bool {

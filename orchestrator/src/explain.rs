@@ -126,7 +126,7 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             process(who)
         ),
         Uncacheable::OutputOutsideRoot { path, process: who } => format!(
-            "{} changed {path}, which is outside the root; choose a --root that holds it, or --ignore-output it",
+            "{} changed {path}, which is outside the root; --output stores it, --ignore-output leaves it out, a --root may hold it",
             process(who)
         ),
         Uncacheable::SpecialFile { path, process: who } => {

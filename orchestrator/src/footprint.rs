@@ -501,7 +501,7 @@ impl Judge<'_> {
             let attributes = change
                 .now
                 .map_or_else(Attributes::default, |now| Attributes::at(&files::path_of(path), &now));
-            let is_within = bytes::is_within(path, &root);
+            let is_within = bytes::is_within(path, &root) || self.declarations.output(path);
             // A look that leaves no trace but in time stamps, unless what has no trace in them may have changed.
             if change.same_mode(&left) && (attributes.is_plain() || !is_within) {
                 continue;

@@ -14,7 +14,9 @@ use shm_protocol::record::Exit;
 
 use crate::archive::{Left, Mtime};
 use crate::bytes::Bytes;
-use crate::cache::{Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError};
+use crate::cache::{
+    Counters, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
+};
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, Uncacheable, judge};
@@ -187,13 +189,17 @@ pub fn run(
         saved: None,
         trouble: None,
     };
+    let mut added = 0;
     let outcome = match judged {
         Ok((footprint, terminal)) => {
             (report.inputs, report.outputs) = listed(&footprint);
             let kept =
                 (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, &report.record)).transpose();
             match kept {
-                Ok(kept) => Outcome::Miss { reasons, against, kept: kept.map(|kept| kept.fingerprint) },
+                Ok(kept) => {
+                    added = kept.map_or(0, |kept| kept.bytes);
+                    Outcome::Miss { reasons, against, kept: kept.map(|kept| kept.fingerprint) }
+                }
                 Err(error) => Outcome::StoreFailed { error: error.to_string() },
             }
         }
@@ -204,7 +210,18 @@ pub fn run(
         report.fingerprint = *kept;
     }
     report.record = RunRecord::of(task, id, began, exit, outcome);
-    report.trouble = trouble.or(remember(store, &report.record, Some(&trace)));
+    report.trouble = trouble.or(remember(store, &report.record, Some(&trace), |counters| {
+        counters.bytes += added;
+        match &report.record.outcome {
+            Outcome::Uncached { why, .. } => {
+                *counters.uncached.entry(why.kind().to_owned()).or_default() += 1;
+            }
+            Outcome::StoreFailed { .. } => {
+                *counters.uncached.entry("the store failed".to_owned()).or_default() += 1;
+            }
+            _ => counters.misses += 1,
+        }
+    }));
     Ok(report)
 }
 
@@ -268,23 +285,32 @@ fn replay(entry: &Entry, store: &Store, mtime: Mtime, passage: &Passage) -> Resu
 fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) -> Report {
     let outcome = Outcome::Hit { fingerprint: entry.fingerprint(), run: entry.run() };
     let record = RunRecord::of(task, id, began, entry.exit(), outcome);
-    let trouble = remember(store, &record, None);
+    let saved = entry.wall().saturating_sub(Duration::from_millis(record.wall_ms));
+    let trouble = remember(store, &record, None, |counters| {
+        counters.hits += 1;
+        counters.saved_ms += saved.as_millis() as u64;
+    });
     let inputs = entry.path_set().observations.iter().map(|input| (input.path.clone(), input.kind)).collect();
-    let saved = Some(entry.wall().saturating_sub(Duration::from_millis(record.wall_ms)));
     Report {
         record,
         fingerprint: Some(entry.fingerprint()),
         complete: true,
         inputs,
         outputs: entry.outputs().iter().map(listed_output).collect(),
-        saved,
+        saved: Some(saved),
         trouble,
     }
 }
 
 /// Records the run; gives what went wrong. A run that is not remembered has run all the same.
-fn remember(store: &Store, record: &RunRecord, trace: Option<&Trace>) -> Option<String> {
-    store.record_run(record, trace).err().map(|error: StoreError| error.to_string())
+fn remember(
+    store: &Store,
+    record: &RunRecord,
+    trace: Option<&Trace>,
+    count: impl FnOnce(&mut Counters),
+) -> Option<String> {
+    let recorded = store.record_run(record, trace).and_then(|()| store.count(count));
+    recorded.err().map(|error: StoreError| error.to_string())
 }
 
 type Listed = Vec<(Bytes, AccessKind)>;

@@ -62,6 +62,8 @@ pub struct Policy {
     pub ignore_input: Vec<String>,
     /// Globs of outputs that do not count.
     pub ignore_output: Vec<String>,
+    /// Globs of outputs that are kept though they lie outside the root.
+    pub output: Vec<String>,
     /// Names or globs of the only variables that the command sees, besides the untracked; `None`: all.
     pub env: Option<Vec<String>>,
     /// Names or globs of variables that the command sees and that do not count.
@@ -242,6 +244,7 @@ impl Policy {
         let Self {
             ignore_input,
             ignore_output,
+            output,
             env,
             untracked_env,
             cache_failures,
@@ -260,6 +263,7 @@ impl Policy {
         let settings = [
             ("ignore-input", list(Some(ignore_input))),
             ("ignore-output", list(Some(ignore_output))),
+            ("output", list(Some(output))),
             ("env", list(env.as_ref())),
             ("untracked-env", list(Some(untracked_env))),
             ("cache-failures", flag(*cache_failures)),
@@ -338,7 +342,7 @@ mod tests {
         let first = task(&[("A", "1")]);
         let key = first.action_key();
         assert_eq!(key, first.clone().action_key());
-        let changes: [fn(&mut Task); 13] = [
+        let changes: [fn(&mut Task); 14] = [
             |task| task.argv = vec!["cc -c".into()],
             |task| task.cwd = "/q".into(),
             |task| task.root = "/".into(),
@@ -352,6 +356,7 @@ mod tests {
             |task| task.terminal.one = true,
             |task| task.terminal.stdout = true,
             |task| task.terminal.stderr = true,
+            |task| task.policy.output.push("a".into()),
         ];
         for (index, change) in changes.iter().enumerate() {
             let mut other = first.clone();

@@ -1,5 +1,8 @@
 //! Facts about this process and the ends it can come to.
 
+use std::io;
+use std::process::{Command, Stdio};
+
 use shm_protocol::record::Exit;
 
 use crate::os;
@@ -25,6 +28,16 @@ pub enum CommandState {
 /// size of the real one.
 pub fn follow(command: CommandState) {
     os::process::follow(command);
+}
+
+/// Starts a program that goes on behind the back of this process, without its streams and its terminal's signals.
+///
+/// # Errors
+/// It can't be started.
+pub fn spawn_behind(command: &mut Command) -> io::Result<()> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    os::process::detach(command);
+    command.spawn().map(drop)
 }
 
 /// Ends this process as `exit` says: with that status, or by that signal, leaving no core file of its own.

@@ -80,6 +80,8 @@ pub(crate) mod process {
         Err(super::unsupported())
     }
 
+    pub(crate) fn detach(_: &mut std::process::Command) {}
+
     pub(crate) fn exit_of(status: std::process::ExitStatus) -> Exit {
         Exit::Code(status.code().unwrap_or(1) as u8)
     }

@@ -46,6 +46,15 @@ impl Layout {
         }
         Self { name: name.finish(), offsets, length }
     }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// Whether it lies in the pack.
+    pub(super) fn has(&self, digest: Digest) -> bool {
+        self.offsets.contains_key(&digest)
+    }
 }
 
 /// The contents of the files among outputs, then this one.
@@ -100,7 +109,7 @@ impl Store {
             added += bytes.len() as u64;
         }
         let layout = Layout::of(contents(outputs, printed));
-        if layout.offsets.is_empty() || self.is_kept(&self.pack_path(&layout), layout.length) {
+        if layout.is_empty() || self.is_kept(&self.pack_path(&layout), layout.length) {
             return Ok(added);
         }
         let small: Vec<(Digest, u64)> = layout.offsets.iter().map(|(digest, at)| (*digest, *at)).collect();
@@ -259,7 +268,8 @@ impl<'s> Contents<'s> {
         files::copy(&from, to).map_err(failed())
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
+    /// The file in which a content lies.
+    pub(super) fn path(&self, digest: Digest) -> PathBuf {
         match self.layout.offsets.get(&digest) {
             Some(_) => self.store.pack_path(&self.layout),
             None => self.store.blob_path(digest),

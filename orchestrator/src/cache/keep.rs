@@ -43,6 +43,8 @@ pub struct Kept {
     pub action_key: ActionKey,
     /// What it saw.
     pub fingerprint: Fingerprint,
+    /// About how many bytes keeping it took.
+    pub bytes: u64,
 }
 
 /// All that is known for one action key.
@@ -137,7 +139,7 @@ impl Store {
         let outputs = &footprint.outputs.changed;
         let whole: Vec<u8> = terminal.iter().flat_map(|chunk| &chunk.bytes).copied().collect();
         let printed = (!whole.is_empty()).then(|| Digest::of(&whole));
-        self.keep_contents(outputs, printed.map(|digest| (digest, &whole[..])))?;
+        let added = self.keep_contents(outputs, printed.map(|digest| (digest, &whole[..])))?;
         let Inputs { path_set, states, readers, actors, listings } = &footprint.inputs;
         let (action_key, set) = (task.action_key(), path_set.digest());
         let fingerprint = Fingerprint::new(action_key, set, states);
@@ -166,7 +168,9 @@ impl Store {
         }
         self.add_to_key(action_key, set, fingerprint)?;
         self.write_record(&task.command().to_string(), &LastRun { run: run.id, parts: task.key_parts() })?;
-        Ok(Kept { action_key, fingerprint })
+        // Records are not measured: a row of 64 bytes, a path and a state for each observation, and what is always there.
+        let bytes = added + 160 * states.len() as u64 + 4096;
+        Ok(Kept { action_key, fingerprint, bytes })
     }
 
     /// Puts a path set in front. Another process may do so at the same time: one of the two is lost, which

@@ -174,6 +174,7 @@ impl Store {
             };
             match self.outputs_in_place(&result, &record, &declarations, &mut observer)? {
                 Ok(right) => {
+                    self.touch(&fingerprint.0.to_string());
                     let entry = Entry { action_key: key, fingerprint, path_set, result, right };
                     return Ok(Lookup::Hit(Box::new(entry)));
                 }

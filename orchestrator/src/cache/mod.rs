@@ -1,6 +1,8 @@
 //! The store of runs: where things lie, and what can go wrong with them.
 
+mod collect;
 mod contents;
+mod counters;
 mod keep;
 mod known;
 mod lookup;
@@ -18,7 +20,9 @@ use std::time::SystemTime;
 
 use platform::files;
 
+pub use self::collect::{Collected, LIMIT, Verified};
 pub(crate) use self::contents::{Contents, in_parallel};
+pub use self::counters::Counters;
 pub use self::keep::{Kept, OutputChunk, Stream};
 pub use self::known::KnownDigests;
 pub use self::lookup::{Entry, Lookup};
@@ -118,8 +122,9 @@ pub struct Stats {
 }
 
 /// The folders of a store that hold records and contents.
-const FOLDERS: [&str; 10] =
-    ["keys", "sets", "results", "details", "seen", "commands", "packs", "blobs", "runs", "traces"];
+const FOLDERS: [&str; 11] = [
+    "keys", "sets", "results", "details", "seen", "commands", "packs", "blobs", "runs", "traces", "counters",
+];
 
 impl Store {
     /// Opens the store under `folder`, which is made if it is not there.

@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use platform::tracing::CaptureChoice;
 use tracerun::archive::Mtime;
+use tracerun::configuration::Size;
 
 /// Runs a command, knows every file its process tree touched, and next time, when nothing that mattered has
 /// changed, restores its outputs and replays its terminal output instead of running it.
@@ -180,8 +181,16 @@ pub(crate) struct ListArguments {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// How much is stored
-    Stats,
+    /// How much is stored, and what came of the runs so far
+    Stats {
+        /// For people, or one JSON object
+        #[arg(long, value_enum, default_value_t = StatsFormat::Text)]
+        format: StatsFormat,
+    },
+    /// Remove what nothing refers to, and what was not used for longest until the rest is within --cache-size
+    Gc,
+    /// Read everything that is stored and remove what is damaged; the exit status is 1 if there was any
+    Verify,
     /// Remove everything that is stored
     Clear,
     /// Where it is
@@ -194,6 +203,10 @@ pub(crate) struct Common {
     /// The cache folder [default: tracerun in the user's cache folder]
     #[arg(long, env = "TRACERUN_CACHE_DIR", hide_env_values = true, value_name = "DIR", global = true)]
     pub(crate) cache_dir: Option<PathBuf>,
+
+    /// How much the cache may hold, such as 500M [default: 10GiB]
+    #[arg(long, env = "TRACERUN_CACHE_SIZE", hide_env_values = true, value_name = "SIZE", global = true)]
+    pub(crate) cache_size: Option<Size>,
 
     /// The root of the project [default: the nearest folder above with tracerun.toml or .git, else the current one]
     #[arg(long, value_name = "DIR", global = true)]
@@ -218,6 +231,10 @@ pub(crate) struct TaskOptions {
     /// What is written at or under GLOB is neither stored nor restored (`!GLOB` takes back)
     #[arg(long, value_name = "GLOB")]
     pub(crate) ignore_output: Vec<String>,
+
+    /// What is written at or under GLOB is stored and restored, though it lies outside the root
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) output: Vec<String>,
 
     /// The command sees only this variable, others named so, and untracked ones
     #[arg(long, value_name = "NAME|GLOB")]
@@ -252,6 +269,14 @@ pub(crate) struct CaptureOptions {
     /// How to watch the process tree
     #[arg(long, value_enum, default_value_t = CaptureArgument::Auto)]
     pub(crate) capture: CaptureArgument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -18,7 +18,7 @@ use clap::CommandFactory;
 use platform::tracing::{SpawnError, unpack_library};
 use shm_protocol::record::Exit;
 use shm_protocol::session;
-use tracerun::cache::{RunError as NoSuchRun, Store, StoreError};
+use tracerun::cache::{LIMIT, RunError as NoSuchRun, Store, StoreError};
 use tracerun::configuration::{self, Configuration, ConfigurationError};
 use tracerun::fingerprint::Digest;
 use tracerun::run::{Capture, RunError};
@@ -127,6 +127,8 @@ struct Place {
     root: PathBuf,
     configuration: Configuration,
     cache_folder: Option<PathBuf>,
+    /// How many bytes the cache may hold.
+    limit: u64,
 }
 
 impl Place {
@@ -145,7 +147,8 @@ impl Place {
         let cache_folder = named
             .or_else(|| configuration.cache_dir.clone())
             .or_else(|| Some(platform::files::user_cache_folder()?.join("tracerun")));
-        Ok(Self { cwd, root, configuration, cache_folder })
+        let limit = common.cache_size.or(configuration.cache_size).map_or(LIMIT, |size| size.0);
+        Ok(Self { cwd, root, configuration, cache_folder, limit })
     }
 
     fn open_store(&self) -> Result<Store, Failure> {

@@ -1,16 +1,18 @@
 //! `tracerun -- CMD`: runs with cache, and says in one line what came of it.
 
 use std::io::{self, IsTerminal};
+use std::process::Command;
 use std::time::Duration;
 
 use platform::process::{
-    StandardInput, follow, output_files, output_streams_are_one, standard_input, standard_input_rest, umask,
+    StandardInput, follow, output_files, output_streams_are_one, spawn_behind, standard_input,
+    standard_input_rest, umask,
 };
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 use tracerun::bytes::Bytes;
-use tracerun::cache::Outcome;
+use tracerun::cache::{Outcome, Store};
 use tracerun::explain;
 use tracerun::fingerprint::Digest;
 use tracerun::run::{Mode, Report, run as run_task, run_plainly};
@@ -45,7 +47,11 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         Ok(store) => {
             let capture = place.capture(options.capture, Some(&store), common);
             let mode = Mode { force, no_store, mtime: mtime.into() };
-            run_task(&task, &store, &capture, mode, &to_own_streams(), &mut follow)?
+            let report = run_task(&task, &store, &capture, mode, &to_own_streams(), &mut follow)?;
+            if matches!(report.record.outcome, Outcome::Miss { kept: Some(_), .. }) {
+                collect_behind(&store, &place);
+            }
+            report
         }
         Err(error) => run_plainly(&task, error.to_string(), &mut follow)?,
     };
@@ -74,6 +80,19 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
     Ok(report.record.exit)
 }
 
+/// Lets another process collect the store if it grows beyond its limit: nobody has to wait for that. Where it can't be
+/// started, the next run tries again.
+fn collect_behind(store: &Store, place: &Place) {
+    if let (true, Ok(program), Some(folder)) =
+        (store.wants_collecting(place.limit), std::env::current_exe(), &place.cache_folder)
+    {
+        let mut collector = Command::new(program);
+        collector.args(["cache", "gc", "--quiet", "--cache-size"]).arg(place.limit.to_string());
+        collector.arg("--cache-dir").arg(folder).current_dir("/");
+        let _ = spawn_behind(&mut collector);
+    }
+}
+
 /// Options add to what `tracerun.toml` says; an `--env` replaces what it says.
 fn policy(options: &TaskOptions, place: &Place) -> Policy {
     let file = &place.configuration;
@@ -81,6 +100,7 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
     Policy {
         ignore_input: both(&file.ignore_input, &options.ignore_input),
         ignore_output: both(&file.ignore_output, &options.ignore_output),
+        output: both(&file.output, &options.output),
         env: if options.env.is_empty() { file.env.clone() } else { Some(options.env.clone()) },
         untracked_env: both(&file.untracked_env, &options.untracked_env),
         cache_failures: file.cache_failures || options.cache_failures,

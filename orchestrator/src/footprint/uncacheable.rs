@@ -89,6 +89,26 @@ pub enum Uncacheable {
     Terminal(TerminalLoss),
 }
 
+impl Uncacheable {
+    /// The kind of reason, to be counted by.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Incomplete(_) | Self::Lost(_) => "something went unseen",
+            Self::Survivor(_) => "a process outlived it",
+            Self::Network { .. } => "network",
+            Self::StdinRead { .. } => "standard input",
+            Self::ReadThenChanged { .. } | Self::UnknownBefore { .. } => "changed what it had read",
+            Self::ChangedMeanwhile { .. } => "changed meanwhile by others",
+            Self::OutputOutsideRoot { .. } => "output outside the root",
+            Self::SpecialFile { .. } => "special file",
+            Self::Unreadable { .. } => "unreadable file",
+            Self::Terminal(_) => "terminal output",
+        }
+    }
+}
+
 /// Why the terminal output of a run is not known to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TerminalLoss {

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use nix::sys::signal::{SigSet, Signal, raise};
@@ -87,6 +87,10 @@ fn handle(signal: i32, address: usize) -> usize {
     // SAFETY: both structures are complete, and the handlers above call async-signal-safe functions only.
     unsafe { libc::sigaction(signal, &raw const action, &raw mut before) };
     before.sa_sigaction
+}
+
+pub(crate) fn detach(command: &mut Command) {
+    command.process_group(0);
 }
 
 pub(crate) fn end_like(exit: Exit) -> ! {
