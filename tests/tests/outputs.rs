@@ -13,10 +13,6 @@ fn sh(script: &str) -> [&str; 3] {
     ["sh", "-c", script]
 }
 
-fn mode(path: &Path) -> u32 {
-    fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o7777
-}
-
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
