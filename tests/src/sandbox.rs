@@ -58,6 +58,21 @@ impl Sandbox {
         self.folder.path().join("project").join(name)
     }
 
+    /// A folder of the store, in whatever version of its form.
+    ///
+    /// # Panics
+    /// There is no store.
+    #[must_use]
+    pub fn stored(&self, name: &str) -> PathBuf {
+        let versions = fs::read_dir(self.top().join("cache")).expect("a cache");
+        let versions = versions.map(|entry| entry.expect("read").path());
+        versions
+            .filter(|path| path.join("keys").is_dir())
+            .map(|path| path.join(name))
+            .next()
+            .expect("a store")
+    }
+
     /// Sets an environment variable for what runs from now on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.into(), value.into()));

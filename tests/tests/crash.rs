@@ -333,7 +333,7 @@ fn the_least_recently_used_go_when_the_limit_is_reached() {
         sandbox.run(&["sh", "-c", &make(number)]).assert_stored();
     }
     // The first was used last: so says the time of its record.
-    let results = sandbox.top().join("cache/v2/results");
+    let results = sandbox.stored("results");
     let mut kept: Vec<PathBuf> =
         fs::read_dir(results).expect("there").map(|entry| entry.expect("read").path()).collect();
     kept.sort_by_key(|path| fs::metadata(path).expect("there").modified().expect("a time"));

@@ -262,7 +262,7 @@ fn a_restoration_that_fails_leaves_files_whole_and_the_command_runs() {
     // The second output can't be put back: its folder is gone, which the run had made, and a file is in its way.
     let script = sh("echo first > a; mkdir -p d; echo second > d/b");
     sandbox.run(&script).assert_stored();
-    for path in files_below(&sandbox.top().join("cache/v2/packs")) {
+    for path in files_below(&sandbox.stored("packs")) {
         let length = fs::metadata(&path).expect("there").len();
         File::options().write(true).open(&path).expect("there").set_len(length / 2).expect("cut");
     }
