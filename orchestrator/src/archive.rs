@@ -95,7 +95,7 @@ impl Standing {
     pub(crate) fn at(path: &Bytes, observer: &mut Observer<'_>, sizes: &[u64]) -> Self {
         let identity = match observer.identity(path, false) {
             Ok(identity) => identity,
-            Err(InputState::Absent) => return Self::Absent,
+            Err(InputState::Absent | InputState::NoFolder) => return Self::Absent,
             Err(_) => return Self::Other,
         };
         let mode = identity.mode as u16;

@@ -13,6 +13,7 @@ use shm_protocol::access::AccessKind;
 use crate::bytes::{self, Bytes};
 use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
+use crate::planted::{self, Rule};
 use crate::task::ActionKey;
 use crate::wire;
 
@@ -167,6 +168,8 @@ pub enum InputState {
     Other,
     /// The system refused the look.
     Refused,
+    /// Nothing can be there: something on the way is no folder, which a program is told.
+    NoFolder,
 }
 
 impl InputState {
@@ -184,6 +187,7 @@ impl InputState {
             Self::Symlink { target } => digest.number(6).field(target),
             Self::Other => digest.number(7),
             Self::Refused => digest.number(8),
+            Self::NoFolder => digest.number(9),
         };
     }
 }
@@ -248,6 +252,7 @@ impl<'d> Observer<'d> {
             (AccessKind::List, _) => InputState::Present,
             (AccessKind::Read, FileType::Directory) => InputState::Directory { mode: None },
             (_, FileType::Directory) => InputState::Directory { mode: Some(mode) },
+            (_, FileType::Symlink) if planted::is_off(Rule::Symlink) => InputState::Present,
             (_, FileType::Symlink) => match fs::read_link(path.to_path()) {
                 Ok(target) => InputState::Symlink { target: target.as_path().into() },
                 Err(error) => refusal(&error),
@@ -341,7 +346,8 @@ pub(crate) fn entries(path: &Path) -> io::Result<Vec<(Bytes, FileType)>> {
 /// A component that is not there, or no directory, makes the path absent; all else is a refusal.
 pub(crate) fn refusal(error: &io::Error) -> InputState {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => InputState::Absent,
+        ErrorKind::NotFound => InputState::Absent,
+        ErrorKind::NotADirectory => InputState::NoFolder,
         _ => InputState::Refused,
     }
 }
@@ -395,7 +401,7 @@ mod tests {
             ("sub", AccessKind::Stat, false, InputState::Directory { mode: Some(0o750) }),
             ("none", AccessKind::Missing, false, InputState::Absent),
             ("none", AccessKind::Read, false, InputState::Absent),
-            ("file/below", AccessKind::Missing, false, InputState::Absent),
+            ("file/below", AccessKind::Missing, false, InputState::NoFolder),
         ] {
             assert_eq!(look(at(name), kind, follow), state, "{name} {kind:?}");
         }

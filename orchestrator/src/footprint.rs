@@ -22,6 +22,7 @@ use crate::bytes::{self, Bytes};
 use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
 use crate::fingerprint::{Digest, InputState, Observation, Observer, PathSet, listing_of};
+use crate::planted::{self, Rule};
 use crate::task::{StdinKey, Task};
 use crate::trace::{Climbed, PathAccess, ProcessId, Trace};
 
@@ -212,7 +213,12 @@ impl Judge<'_> {
         } else {
             self.declarations.ignore_output(named)
         };
-        if ignored || is_unobserved(named) {
+        let planted = match access.kind {
+            AccessKind::List => planted::is_off(Rule::Listing),
+            AccessKind::Missing => planted::is_off(Rule::Missing),
+            _ => false,
+        };
+        if ignored || planted || is_unobserved(named) {
             return Ok(());
         }
         if let Some(link) = self.lost_links.on_the_way(named, access, &mut self.places) {
@@ -303,9 +309,17 @@ impl Judge<'_> {
                 observation.kind = AccessKind::Stat;
                 state = self.observer.state(&observation);
             }
+            // Wherever the file above it that the run made may stand, nothing can be below it.
+            (AccessKind::Missing, InputState::NoFolder) if self.changes.made_above(&place.path) => {
+                return Ok(());
+            }
             (AccessKind::Missing, _) => {}
-            (_, InputState::Absent) if self.changes.made_above(&place.path) => return Ok(()),
-            (_, InputState::Absent) => return Err(self.meanwhile(&place.path, process)),
+            (_, InputState::Absent | InputState::NoFolder) if self.changes.made_above(&place.path) => {
+                return Ok(());
+            }
+            (_, InputState::Absent | InputState::NoFolder) => {
+                return Err(self.meanwhile(&place.path, process));
+            }
             (AccessKind::Read | AccessKind::Exec, InputState::Other) if !is_device_folder(&place.path) => {
                 return Err(Uncacheable::SpecialFile { path: path.into(), process: self.actor(process) });
             }
@@ -332,7 +346,8 @@ impl Judge<'_> {
             return Ok(Aim::Plain);
         };
         let fate = change.fate();
-        let earlier = change.content_ns().is_none_or(|at| access.first_ns <= at);
+        let earlier =
+            change.content_ns().is_none_or(|at| access.first_ns <= at) && !planted::is_off(Rule::Order);
         if earlier && fate != Fate::Unchanged {
             change.look = change.look.max(Look::Metadata);
         }
@@ -398,7 +413,8 @@ impl Judge<'_> {
                 continue;
             }
             let state = self.observer.state(&observation);
-            if !matches!(state, InputState::Symlink { .. }) || self.is_new(link) {
+            let planted = planted::is_off(Rule::Symlink);
+            if !planted && !matches!(state, InputState::Symlink { .. }) || self.is_new(link) {
                 return Err(self.meanwhile(link, process));
             }
             self.found.insert(observation, (state, process));
@@ -483,8 +499,16 @@ impl Judge<'_> {
         let root = self.places.entry(files::bytes_of(task.root.as_os_str()));
         let root = self.places.end(&root).path;
         let mut outputs = Outputs::default();
-        let (mut folders, mut read, mut linked) = (Vec::new(), Vec::new(), HashMap::new());
+        let (mut folders, mut read, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+        let mut linked = HashMap::new();
         for (path, change) in self.changes.iter() {
+            let above = bytes::parent(path).unwrap_or(b"/");
+            let made_above = || self.changes.get(above).is_some_and(|above| above.before == Before::Absent);
+            if change.fate() == Fate::Temporary && !change.ignored && !made_above() {
+                // It could be made, and left nothing when it was removed, because nothing was there.
+                folders.push((above.to_vec(), AccessKind::Stat, change.process));
+                absent.push((path.clone(), change.process));
+            }
             if change.ignored || matches!(change.fate(), Fate::Unchanged | Fate::Temporary) {
                 continue;
             }
@@ -494,6 +518,9 @@ impl Judge<'_> {
                 let state = old.ok_or_else(|| self.read_then_changed(path, change.process))?;
                 read.push((path.clone(), state, change.process));
                 look = Look::Content;
+            }
+            if change.builds_on_nothing() {
+                absent.push((path.clone(), change.process));
             }
             let Some(left) = left(&mut self.observer, path, change, self.facts.trace)? else {
                 continue;
@@ -510,7 +537,6 @@ impl Judge<'_> {
                 let process = actor(self.facts.trace, change.process);
                 return Err(Uncacheable::OutputOutsideRoot { path: path[..].into(), process });
             }
-            let above = bytes::parent(path).unwrap_or(b"/");
             let made = |place: &[u8]| self.changes.get(place).is_some_and(|above| above.fate() == Fate::Made);
             if change.before == Before::Absent && !made(above) {
                 folders.push((above.to_vec(), AccessKind::Stat, change.process));
@@ -548,6 +574,11 @@ impl Judge<'_> {
             let (kind, left_out) = (AccessKind::Read, Vec::new());
             let observation = Observation { path: path.into(), kind, follow: false, left_out };
             self.found.entry(observation).or_insert((state, process));
+        }
+        for (path, process) in absent {
+            let (kind, left_out) = (AccessKind::Missing, Vec::new());
+            let observation = Observation { path: path.into(), kind, follow: false, left_out };
+            self.found.entry(observation).or_insert((InputState::Absent, process));
         }
         Ok(outputs)
     }

@@ -10,6 +10,7 @@ pub mod declarations;
 pub mod explain;
 pub mod fingerprint;
 pub mod footprint;
+mod planted;
 pub mod report;
 pub mod run;
 pub mod stdio;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, Framed};
+use crate::planted::{self, Rule};
 
 /// A command that is to be run with cache.
 #[derive(Clone, Debug)]
@@ -212,6 +213,9 @@ impl Task {
 
     /// The variables that count, by name, each with a digest of its value.
     fn tracked(&self) -> Vec<(Bytes, Digest)> {
+        if planted::is_off(Rule::Environment) {
+            return Vec::new();
+        }
         let Policy { env, untracked_env, .. } = &self.policy;
         let counts = |name: &OsStr| {
             let covered = |globs: &[String]| globs.iter().any(|glob| matches(glob, name));

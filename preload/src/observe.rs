@@ -1,7 +1,7 @@
 //! What a call told → a record.
 
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Outcome};
-use shm_protocol::calls::{Call, Meaning, Name, Touch};
+use shm_protocol::calls::{Call, Meaning, Name, Needs, Touch};
 use shm_protocol::path::Joined;
 use shm_protocol::record::Event;
 use shm_protocol::ring::Moment;
@@ -355,6 +355,7 @@ impl Watch {
         let effect = match effect {
             // O_CREAT of what is there changes nothing.
             Effect::Create if before != Before::Absent => return None,
+            Effect::Modify if before == Before::Absent && self.touch.needs == Needs::Either => Effect::Modify,
             _ if before == Before::Absent => Effect::Replace,
             other => other,
         };

@@ -147,7 +147,7 @@ fn without_a_pass_changes_are_told_with_what_was_there_before() {
     assert_told(
         &told,
         &[
-            "write new Replace Absent",
+            "write new Modify Absent",
             "write new Replace File(416)",
             "write new Modify File(416)",
             "write new Metadata File(416)",

@@ -139,10 +139,11 @@ impl Entries {
 
 impl Difference {
     fn between(before: &InputState, now: &InputState) -> Self {
-        use InputState::{Absent, Directory, File, Listing, Refused, Symlink, Unreadable};
+        use InputState::{Absent, Directory, File, Listing, NoFolder, Refused, Symlink, Unreadable};
         match (before, now) {
-            (Absent, _) => Self::Appeared,
-            (_, Absent) => Self::Disappeared,
+            (Absent, NoFolder) | (NoFolder, Absent) => Self::Type,
+            (Absent | NoFolder, _) => Self::Appeared,
+            (_, Absent | NoFolder) => Self::Disappeared,
             (Refused | Unreadable { .. }, _) | (_, Refused | Unreadable { .. }) => Self::Access,
             (File { digest, .. }, File { digest: other, .. }) if digest != other => Self::Content,
             (File { mode: before, .. }, File { mode: now, .. })
@@ -184,7 +185,8 @@ impl Store {
             if named {
                 continue;
             }
-            let now = if by_size || *before == InputState::Absent {
+            let is_new = *before == InputState::Absent && observation.kind != AccessKind::Missing;
+            let now = if by_size || is_new {
                 InputState::File { digest: Digest([0; 32]), mode: None }
             } else {
                 observer.state(observation)

@@ -76,6 +76,7 @@ const OTHER: u64 = 8;
 const FILE: u64 = 9;
 const FILE_MODE: u64 = 10;
 const UNREADABLE: u64 = 11;
+const NO_FOLDER: u64 = 12;
 
 /// What a state is, as the first word of a stamp.
 fn word(state: &InputState) -> u64 {
@@ -91,6 +92,7 @@ fn word(state: &InputState) -> u64 {
         InputState::File { mode: None, .. } => FILE,
         InputState::File { mode: Some(mode), .. } => FILE_MODE | u64::from(*mode) << 8,
         InputState::Unreadable { .. } => UNREADABLE,
+        InputState::NoFolder => NO_FOLDER,
     }
 }
 
@@ -329,6 +331,7 @@ mod tests {
         let digest = Digest([7; 32]);
         vec![
             InputState::Absent,
+            InputState::NoFolder,
             InputState::Present,
             InputState::File { digest, mode: None },
             InputState::File { digest, mode: Some(0o644) },

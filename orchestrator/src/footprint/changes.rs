@@ -85,6 +85,16 @@ impl Change {
             && self.modified_ns.is_some_and(|at| self.replaced_ns.is_none_or(|replaced| at <= replaced))
     }
 
+    /// Whether the run would have built on what stood there, and came to what it did because nothing was: it
+    /// appended to a new file, for one. A file that stays empty, such as a lock, is the same either way.
+    pub(super) fn builds_on_nothing(&self) -> bool {
+        let empty = self.now.is_none_or(|now| now.file_type == FileType::File && now.size == 0);
+        self.before == Before::Absent
+            && self.fate == Fate::Made
+            && !empty
+            && self.modified_ns.is_some_and(|at| self.replaced_ns.is_none_or(|replaced| at <= replaced))
+    }
+
     fn settle(&self, started: i128) -> Fate {
         let touched = self.now.is_none_or(|now| now.ctime_ns >= started);
         match (self.before, self.now) {

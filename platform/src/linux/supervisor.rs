@@ -370,6 +370,8 @@ impl Judgement<'_> {
         }
         let effect = match effect {
             Effect::Create if !absent => return look,
+            // What would have been built upon, had it been there, is told from what would not have mattered.
+            Effect::Modify if absent && touch.needs == Needs::Either => Effect::Modify,
             _ if absent => Effect::Replace,
             other => other,
         };
