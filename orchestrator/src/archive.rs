@@ -7,7 +7,7 @@ use std::fs;
 
 use platform::files::FileType;
 use serde::{Deserialize, Serialize};
-use shm_protocol::access::Before;
+use shm_protocol::access::{AccessKind, Before};
 
 pub use self::attributes::Attributes;
 pub(crate) use self::restore::restore;
@@ -110,6 +110,14 @@ impl Standing {
             }
             FileType::File => Self::File { digest: None, mode },
         }
+    }
+}
+
+impl Output {
+    /// How it was touched: `write`, or `delete` for what is no longer there.
+    #[must_use]
+    pub fn access_kind(&self) -> AccessKind {
+        if self.left == Left::Absent { AccessKind::Delete } else { AccessKind::Write }
     }
 }
 

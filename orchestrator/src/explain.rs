@@ -1,6 +1,8 @@
 //! Why a run was a miss or was not cached, in words: the file, the process, and what to do. Variables are named,
 //! their values never shown.
 
+pub mod json;
+
 use shm_protocol::access::{AccessKind, Gap};
 use shm_protocol::record::Exit;
 
@@ -139,6 +141,44 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             format!("{} deleted {path}, and what it was could not be seen", process(who))
         }
         Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
+    }
+}
+
+/// What can be done about it, where the sentence does not say so already.
+#[must_use]
+pub fn advice(reason: &Uncacheable) -> Option<&'static str> {
+    match reason {
+        Uncacheable::Incomplete(unseen) => unseen.first().and_then(|unseen| gap_advice(unseen.gap)),
+        Uncacheable::Lost(_) => Some("run it again; where it happens often, with fewer processes at once"),
+        Uncacheable::SpecialFile { .. } => {
+            Some("--ignore-input or --ignore-output that path if it does not matter for the result")
+        }
+        Uncacheable::Unreadable { .. } => {
+            Some("make it readable, or --ignore-input it if it does not matter")
+        }
+        Uncacheable::UnknownBefore { .. } => Some("run it again, or --ignore-output that path"),
+        Uncacheable::Terminal(TerminalLoss::TooLong) => Some("send the output to a file"),
+        Uncacheable::Terminal(TerminalLoss::Cut) => {
+            Some("nothing: the command was cut short, and its result may be, too")
+        }
+        Uncacheable::Terminal(TerminalLoss::StillOpen) => {
+            Some("have the command wait for what it starts, or send that one's output elsewhere")
+        }
+        _ => None,
+    }
+}
+
+fn gap_advice(gap: Gap) -> Option<&'static str> {
+    match gap {
+        Gap::ForeignAbi => Some("use a 64-bit build of that program"),
+        Gap::IoUring => Some("leave io_uring refused, which is what tracerun does unless told otherwise"),
+        Gap::ChangedRoot => Some("run tracerun inside the container or chroot instead of around it"),
+        Gap::NoFilter => {
+            Some("`tracerun doctor` says what this machine refuses; outside of a sandbox it may work")
+        }
+        Gap::RingFull | Gap::BadRecord | Gap::SupervisorFailed => Some("run it again"),
+        Gap::Survivor => Some("stop that process before the command ends"),
+        Gap::UnreadablePath | Gap::UnresolvedDirectory | Gap::OpenByHandle | Gap::Platform => None,
     }
 }
 

@@ -12,7 +12,7 @@ use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
-use crate::archive::{Left, Mtime};
+use crate::archive::Mtime;
 use crate::bytes::Bytes;
 use crate::cache::{
     Counters, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
@@ -322,8 +322,7 @@ fn listed(footprint: &Footprint) -> (Listed, Listed) {
 }
 
 fn listed_output(output: &crate::archive::Output) -> (Bytes, AccessKind) {
-    let kind = if output.left == Left::Absent { AccessKind::Delete } else { AccessKind::Write };
-    (output.path.clone(), kind)
+    (output.path.clone(), output.access_kind())
 }
 
 impl Report {

@@ -8,7 +8,7 @@ use super::seen::Seen;
 use super::{RunId, RunRecord, Store, StoreError};
 use crate::archive::Output;
 use crate::bytes::Bytes;
-use crate::fingerprint::{Digest, Fingerprint, InputState, PathSet};
+use crate::fingerprint::{Digest, Fingerprint, InputState, Observation, PathSet};
 use crate::footprint::{Actor, Footprint, Inputs};
 use crate::task::{ActionKey, KeyParts, Task};
 use crate::wire;
@@ -45,6 +45,21 @@ pub struct Kept {
     pub fingerprint: Fingerprint,
     /// About how many bytes keeping it took.
     pub bytes: u64,
+}
+
+/// A kept run, as people may want to know it.
+#[derive(Clone, Debug)]
+pub struct KeptRun {
+    /// The run.
+    pub run: RunId,
+    /// How long it took, milliseconds.
+    pub wall_ms: u64,
+    /// What it observed, what that came to, and who did so first.
+    pub inputs: Vec<(Observation, InputState, Actor)>,
+    /// What it changed.
+    pub outputs: Vec<Output>,
+    /// The names in each listing, by its digest.
+    pub(super) listings: Vec<(Digest, Vec<Bytes>)>,
 }
 
 /// All that is known for one action key.
@@ -171,6 +186,26 @@ impl Store {
         // Records are not measured: a row of 64 bytes, a path and a state for each observation, and what is always there.
         let bytes = added + 160 * states.len() as u64 + 4096;
         Ok(Kept { action_key, fingerprint, bytes })
+    }
+
+    /// The kept run of a fingerprint; `None` where it is no longer kept.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn kept_run(&self, fingerprint: Fingerprint) -> Result<Option<KeptRun>, StoreError> {
+        let name = fingerprint.0.to_string();
+        let Some(result) = self.read_record::<ResultRecord>(&name)?.whole() else { return Ok(None) };
+        let Some(path_set) = self.read_record::<PathSet>(&result.path_set.to_string())?.whole() else {
+            return Ok(None);
+        };
+        let Some(details) = self.read_record::<Details>(&name)?.whole() else { return Ok(None) };
+        let Details { states, readers, actors, listings, .. } = details;
+        let actor = |reader: u32| actors.get(reader as usize).cloned().unwrap_or_default();
+        let inputs = path_set.observations.into_iter().zip(states).zip(readers);
+        let inputs =
+            inputs.map(|((observation, state), reader)| (observation, state, actor(reader))).collect();
+        let (run, wall_ms) = (result.run, result.wall_ms);
+        Ok(Some(KeptRun { run, wall_ms, inputs, outputs: result.outputs, listings }))
     }
 
     /// Puts a path set in front. Another process may do so at the same time: one of the two is lost, which

@@ -1,13 +1,15 @@
 //! Why there is no kept run to take the place of one, as data.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::AccessKind;
 
-use super::keep::Details;
+use super::keep::{Details, KeptRun};
 use super::seen::Differs;
 use super::{RunId, Store, StoreError};
 use crate::bytes::Bytes;
-use crate::fingerprint::{Digest, Fingerprint, InputState, Observer, PathSet};
+use crate::fingerprint::{Digest, Fingerprint, InputState, Observation, Observer, PathSet};
 use crate::footprint::Actor;
 
 /// A look-up that found no kept run to take the place of one.
@@ -156,6 +158,44 @@ impl Difference {
             }
             _ => Self::Type,
         }
+    }
+}
+
+impl KeptRun {
+    /// The inputs that this run and a later one have in common and that came to something else in the later one.
+    #[must_use]
+    pub fn changed_in(&self, later: &Self) -> Vec<MissReason> {
+        let before: HashMap<&Observation, &InputState> =
+            self.inputs.iter().map(|(observation, state, _)| (observation, state)).collect();
+        let mut reasons: Vec<MissReason> = Vec::new();
+        for (observation, now, reader) in &later.inputs {
+            let Some(before) = before.get(observation).filter(|before| **before != now) else { continue };
+            let names = |run: &'_ Self, state: &InputState| {
+                let InputState::Listing(digest) = state else { return None };
+                run.listings.iter().find(|(listing, _)| listing == digest).map(|(_, names)| names.clone())
+            };
+            let difference = match names(self, before).zip(names(later, now)) {
+                Some((before, now)) => Difference::Entries(Entries::between(&before, &now)),
+                None => Difference::between(before, now),
+            };
+            push_input(&mut reasons, observation, difference, reader.clone());
+        }
+        reasons
+    }
+}
+
+/// Adds a difference; a file that was read and looked at is named once.
+fn push_input(
+    reasons: &mut Vec<MissReason>,
+    observation: &Observation,
+    difference: Difference,
+    reader: Actor,
+) {
+    let Observation { path, kind, .. } = observation;
+    let named = |last: &MissReason| matches!(last, MissReason::Input { path: last, .. } if last == path);
+    if !reasons.last().is_some_and(named) {
+        let (path, kind) = (path.clone(), *kind);
+        reasons.push(MissReason::Input { path, difference, kind, reader });
     }
 }
 

@@ -23,7 +23,7 @@ use platform::files;
 pub use self::collect::{Collected, LIMIT, Verified};
 pub(crate) use self::contents::{Contents, in_parallel};
 pub use self::counters::Counters;
-pub use self::keep::{Kept, OutputChunk, Stream};
+pub use self::keep::{Kept, KeptRun, OutputChunk, Stream};
 pub use self::known::KnownDigests;
 pub use self::lookup::{Entry, Lookup};
 pub use self::miss::{Difference, Entries, MissReason, Missed};

@@ -74,6 +74,14 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum, default_value_t = MtimeArgument::Now, value_name = "WHICH")]
     pub(crate) mtime: MtimeArgument,
 
+    /// Run nothing: say whether it would be a hit, and why not
+    #[arg(long, conflicts_with_all = ["force", "no_store", "summary"])]
+    pub(crate) dry_run: bool,
+
+    /// With --dry-run: the form of the answer
+    #[arg(long, value_enum, requires = "dry_run", value_name = "FORMAT")]
+    pub(crate) format: Option<AnswerFormat>,
+
     /// Write what came of the run to FILE, as one JSON object
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
@@ -93,7 +101,10 @@ pub(crate) enum Command {
     Trace(TraceArguments),
 
     /// Why the last run, or RUN, hit, missed or was not cached
-    Explain(RunChoice),
+    Explain(ExplainArguments),
+
+    /// What run B used, made and did otherwise than run A
+    Diff(DiffArguments),
 
     /// What a run touched, and what came of it
     Show(ShowArguments),
@@ -161,6 +172,31 @@ pub(crate) struct RunChoice {
     /// A run: its id, a unique beginning of it, `last` or `last~N`
     #[arg(default_value = "last", value_name = "RUN")]
     pub(crate) run: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    #[command(flatten)]
+    pub(crate) choice: RunChoice,
+
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Text)]
+    pub(crate) format: AnswerFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// A run: its id, a unique beginning of it, `last` or `last~N`
+    #[arg(value_name = "A")]
+    pub(crate) before: String,
+
+    /// Another
+    #[arg(value_name = "B")]
+    pub(crate) after: String,
+
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Text)]
+    pub(crate) format: AnswerFormat,
 }
 
 #[derive(Debug, Args)]
@@ -328,6 +364,14 @@ pub(crate) struct ReportOptions {
     /// Write the report to FILE
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

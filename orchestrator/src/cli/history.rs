@@ -1,4 +1,4 @@
-//! `explain`, `show` and `list`: the runs that the store remembers.
+//! `show` and `list`: the runs that the store remembers.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -6,53 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use shm_protocol::record::Exit;
 use tracerun::cache::{Outcome, RunRecord};
-use tracerun::explain;
 
-use super::arguments::{Common, ListArguments, RunChoice, ShowArguments};
+use super::arguments::{Common, ListArguments, ShowArguments};
 use super::{Failure, Place, duration, print, say, write_file};
-
-pub(super) fn explain(choice: &RunChoice, common: &Common) -> Result<Exit, Failure> {
-    let store = Place::find(common)?.open_store()?;
-    let run = store.run(store.resolve(&choice.run)?)?;
-    let mut text = heading(&run);
-    let mut item = |sentence: String| {
-        let _ = writeln!(text, "  - {sentence}");
-    };
-    match &run.outcome {
-        Outcome::Hit { run: kept, .. } => {
-            item(format!(
-                "hit: everything is as run {kept} saw it; its outputs and terminal output took the place of a run"
-            ));
-        }
-        Outcome::Miss { reasons, kept, .. } => {
-            reasons.iter().map(explain::miss).for_each(&mut item);
-            if reasons.is_empty() {
-                item("it was asked to run (--force)".to_owned());
-            }
-            item(if kept.is_some() {
-                "stored".to_owned()
-            } else {
-                "not stored, as asked (--no-store)".to_owned()
-            });
-        }
-        Outcome::Uncached { reasons, why, .. } => {
-            reasons.iter().map(explain::miss).for_each(&mut item);
-            item(format!("not cached: {}", explain::uncacheable(why)));
-        }
-        Outcome::StoreFailed { error } => item(format!("not cached: {error}")),
-        Outcome::Traced => item("only traced".to_owned()),
-    }
-    if let Some(trace) = store.trace(run.id)? {
-        for &id in &trace.io_uring_refused {
-            let program = trace.process(id).map(tracerun::report::command_line).unwrap_or_default();
-            item(format!(
-                "`{program}` asked for io_uring and was told that it is not permitted, so that nothing goes unseen"
-            ));
-        }
-    }
-    print(text.as_bytes())?;
-    Ok(Exit::Code(0))
-}
 
 pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, Failure> {
     let choice = &arguments.choice;
@@ -98,7 +54,7 @@ pub(super) fn list(arguments: &ListArguments, common: &Common) -> Result<Exit, F
 }
 
 /// One line about a run.
-fn heading(run: &RunRecord) -> String {
+pub(super) fn heading(run: &RunRecord) -> String {
     let began = SystemTime::UNIX_EPOCH + Duration::from_millis(run.began_ms);
     let ago = began.elapsed().unwrap_or_default();
     let argv: Vec<_> = run.argv.iter().map(|argument| argument.text()).collect();
@@ -117,7 +73,7 @@ fn heading(run: &RunRecord) -> String {
     )
 }
 
-fn outcome(run: &RunRecord) -> &'static str {
+pub(super) fn outcome(run: &RunRecord) -> &'static str {
     match run.outcome {
         Outcome::Hit { .. } => "hit",
         Outcome::Miss { .. } => "miss",

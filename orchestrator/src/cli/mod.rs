@@ -2,7 +2,9 @@
 
 mod arguments;
 mod cache;
+mod diff;
 mod doctor;
+mod explain;
 mod history;
 mod run;
 mod trace;
@@ -86,7 +88,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     match command {
         None => run::run(run, &common),
         Some(Command::Trace(arguments)) => trace::trace(arguments, &common),
-        Some(Command::Explain(choice)) => history::explain(&choice, &common),
+        Some(Command::Explain(arguments)) => explain::explain(&arguments, &common),
+        Some(Command::Diff(arguments)) => diff::diff(&arguments, &common),
         Some(Command::Show(arguments)) => history::show(&arguments, &common),
         Some(Command::List(arguments)) => history::list(&arguments, &common),
         Some(Command::Cache(command)) => cache::cache(command, &common),

@@ -12,18 +12,19 @@ use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 use tracerun::bytes::Bytes;
-use tracerun::cache::{Outcome, Store};
+use tracerun::cache::{Lookup, Missed, Outcome, Store};
 use tracerun::explain;
 use tracerun::fingerprint::Digest;
 use tracerun::run::{Mode, Report, run as run_task, run_plainly};
 use tracerun::stdio::to_own_streams;
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 
-use super::arguments::{Common, RunArguments, TaskOptions};
-use super::{Failure, Place, create_file, duration, say, write_to};
+use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
+use super::{Failure, Place, create_file, duration, print, say, write_to};
 
 pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Failure> {
-    let RunArguments { task: options, force, no_store, mtime, summary: summary_path, argv } = arguments;
+    let RunArguments { task: options, dry_run, format, force, no_store, mtime, summary: summary_path, argv } =
+        arguments;
     let place = Place::find(common)?;
     // Before the command runs: that it can't be written is no reason to lose the command's exit status.
     let summary_file = summary_path.as_deref().map(create_file).transpose()?;
@@ -43,6 +44,9 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         },
         policy,
     };
+    if dry_run {
+        return dry(&task, &place.open_store()?, format.unwrap_or(AnswerFormat::Text));
+    }
     let report = match place.open_store() {
         Ok(store) => {
             let capture = place.capture(options.capture, Some(&store), common);
@@ -91,6 +95,37 @@ fn collect_behind(store: &Store, place: &Place) {
         collector.arg("--cache-dir").arg(folder).current_dir("/");
         let _ = spawn_behind(&mut collector);
     }
+}
+
+/// Says what a run would be, if its output went to where this answer goes.
+fn dry(task: &Task, store: &Store, format: AnswerFormat) -> Result<Exit, Failure> {
+    let (outcome, missed, stands_for) = match store.look_up(task)? {
+        Lookup::Hit(entry) => ("hit", Missed::default(), Some(entry.run())),
+        Lookup::Miss(missed) => ("miss", missed, None),
+    };
+    let text = match format {
+        AnswerFormat::Text => {
+            let sentences = missed.reasons.iter().map(|reason| format!("  - {}\n", explain::miss(reason)));
+            let run = match (stands_for, missed.against) {
+                (Some(run), _) => format!("  - everything is as run {run} saw it\n"),
+                (_, Some(run)) => format!("  - compared with run {run}, the nearest that was stored\n"),
+                _ => String::new(),
+            };
+            format!("{outcome}\n{}{run}", sentences.collect::<String>())
+        }
+        AnswerFormat::Json => {
+            let object = json!({
+                "outcome": outcome,
+                "reasons": missed.reasons.iter().map(explain::json::miss).collect::<Vec<_>>(),
+                "against": missed.against.map(|run| run.to_string()),
+                "stands_for": stands_for.map(|run| run.to_string()),
+                "action_key": task.action_key().0.to_string(),
+            });
+            format!("{object}\n")
+        }
+    };
+    print(text.as_bytes())?;
+    Ok(Exit::Code(0))
 }
 
 /// Options add to what `tracerun.toml` says; an `--env` replaces what it says.

@@ -9,7 +9,9 @@ pub(super) enum Address<'a> {
     Path(&'a [u8]),
     /// A host other than this machine.
     Network(SocketAddr),
-    /// Something that is neither file nor network: loopback, abstract sockets, netlink.
+    /// This machine, by the network: a server of the run's own, or anybody's.
+    Loopback(SocketAddr),
+    /// Something that is neither file nor network: abstract sockets, netlink.
     Local,
 }
 
@@ -36,11 +38,8 @@ pub(super) fn decode(bytes: &[u8]) -> Address<'_> {
         },
         _ => return Address::Local,
     };
-    if ip.is_loopback() || ip.is_unspecified() {
-        Address::Local
-    } else {
-        Address::Network((ip, port()).into())
-    }
+    let host = (ip, port()).into();
+    if ip.is_loopback() || ip.is_unspecified() { Address::Loopback(host) } else { Address::Network(host) }
 }
 
 #[cfg(test)]
@@ -52,15 +51,14 @@ mod tests {
     }
 
     #[test]
-    fn only_other_machines_are_the_network() {
-        assert_eq!(
-            decode(&ipv4([192, 0, 2, 1])),
-            Address::Network("192.0.2.1:443".parse().expect("an address"))
-        );
-        assert_eq!(decode(&ipv4([127, 0, 0, 53])), Address::Local);
+    fn this_machine_is_told_from_others() {
+        let host = |text: &str| text.parse().expect("an address");
+        assert_eq!(decode(&ipv4([192, 0, 2, 1])), Address::Network(host("192.0.2.1:443")));
+        assert_eq!(decode(&ipv4([127, 0, 0, 53])), Address::Loopback(host("127.0.0.53:443")));
+        assert_eq!(decode(&ipv4([0, 0, 0, 0])), Address::Loopback(host("0.0.0.0:443")));
         let mut mapped = [&(libc::AF_INET6 as u16).to_ne_bytes()[..], &[0; 6], &[0; 10], &[255; 2]].concat();
         mapped.extend([127, 0, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(decode(&mapped), Address::Local);
+        assert_eq!(decode(&mapped), Address::Loopback(host("127.0.0.1:0")));
     }
 
     #[test]

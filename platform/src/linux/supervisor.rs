@@ -37,6 +37,8 @@ pub(super) struct Supervisor {
     processes: Mutex<Processes>,
     interpreters: Mutex<HashMap<Option<Version>, Interpreters>>,
     turns: Turns,
+    /// Somebody has bound a socket to an address of the network.
+    serves: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -83,6 +85,7 @@ impl Supervisor {
             processes: Mutex::new(processes),
             interpreters: Mutex::default(),
             turns: Turns::new(threads_at_once),
+            serves: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }
     }
@@ -426,10 +429,15 @@ impl Judgement<'_> {
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
         let Ok(count) = self.target.memory().read(address, &mut bytes[..length]) else { return };
         match address::decode(&bytes[..count]) {
-            Address::Network(host) if kind.observes() => {
+            Address::Network(_) | Address::Loopback(_) if !kind.observes() => {
+                self.supervisor.serves.store(true, Ordering::Relaxed);
+            }
+            // Whoever has a server of its own is taken to talk to that.
+            Address::Loopback(_) if self.supervisor.serves.load(Ordering::Relaxed) => {}
+            Address::Network(host) | Address::Loopback(host) => {
                 self.send(Event::Network(host.to_string().as_bytes()));
             }
-            Address::Network(_) | Address::Local => {}
+            Address::Local => {}
             Address::Path(name) => {
                 let Ok(cwd) = self.target.cwd() else {
                     self.send(Event::Gap(Gap::UnresolvedDirectory));
