@@ -39,7 +39,17 @@ impl Sandbox {
     /// There is no place for temporary folders.
     #[must_use]
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("tracerun-test-").tempdir().expect("a temporary folder");
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// The same, in a folder below `place`.
+    ///
+    /// # Panics
+    /// It can't be made.
+    #[must_use]
+    pub fn new_in(place: &Path) -> Self {
+        let mut builder = tempfile::Builder::new();
+        let folder = builder.prefix("tracerun-test-").tempdir_in(place).expect("a temporary folder");
         for name in ["project/.git", "home"] {
             fs::create_dir_all(folder.path().join(name)).expect("made");
         }

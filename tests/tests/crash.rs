@@ -11,7 +11,7 @@ use tracerun_tests::sandbox::Sandbox;
 
 /// What every command here does: what it makes and prints tells what it read.
 const SCRIPT: &str =
-    "mkdir -p d; cat in > out; cat in in > d/twice; head -c 200000 in > large; cat in | tail -c 20";
+    "set -e; mkdir -p d; cat in > out; cat in in > d/twice; head -c 200000 in > large; cat in | tail -c 20";
 
 fn script() -> [&'static str; 3] {
     ["sh", "-c", SCRIPT]
@@ -243,15 +243,18 @@ struct Mounted(PathBuf);
 
 impl Mounted {
     fn on_cache_of(sandbox: &Sandbox, size: &str) -> Option<Self> {
-        let cache = sandbox.top().join("cache");
-        fs::create_dir_all(&cache).expect("made");
+        Self::on(sandbox.top().join("cache"), size)
+    }
+
+    fn on(folder: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&folder).expect("made");
         let options = format!("size={size},mode=0700");
         let mut mount = Command::new("mount");
-        let mounted = mount_succeeds(mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(&cache));
+        let mounted = mount_succeeds(mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(&folder));
         if !mounted {
             assert!(std::env::var_os("TRACERUN_REQUIRE_ALL").is_none(), "a tmpfs can't be mounted");
         }
-        mounted.then_some(Self(cache))
+        mounted.then_some(Self(folder))
     }
 
     fn remount(&self, options: &str) {
@@ -307,6 +310,31 @@ fn a_cache_that_becomes_read_only_still_hits_and_costs_no_command() {
     }
     mounted.remount("rw");
     verifies_clean(&sandbox);
+}
+
+#[test]
+fn a_project_without_room_for_the_outputs_gets_nothing_by_halves() {
+    let sandbox = Sandbox::new();
+    let Some(_mounted) = Mounted::on(sandbox.path(""), "2m") else { return };
+    fs::create_dir(sandbox.path(".git")).expect("made");
+    sandbox.write("in", content(1));
+    sandbox.run(&script()).assert_stored();
+    fs::remove_dir_all(sandbox.path("d")).expect("there");
+    for name in ["out", "large"] {
+        fs::remove_file(sandbox.path(name)).expect("there");
+    }
+    // Less than what the outputs take, more than one of them does.
+    sandbox.write("filler", vec![0; 1_300_000]);
+    let ran = sandbox.run(&script());
+    assert_eq!(ran.outcome(), "uncached", "{ran:?}");
+    assert!(ran.stderr.contains("No space left on device"), "as the command says it: {ran:?}");
+    for entry in fs::read_dir(sandbox.path("")).expect("there") {
+        let name = entry.expect("read").file_name();
+        assert!(!name.to_string_lossy().starts_with(".tracerun-"), "{name:?}");
+    }
+    fs::remove_file(sandbox.path("filler")).expect("there");
+    let ran = sandbox.run(&script());
+    is_right(&sandbox, &ran.stdout, 1);
 }
 
 #[test]

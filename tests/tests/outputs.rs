@@ -273,6 +273,40 @@ fn a_restoration_that_fails_leaves_files_whole_and_the_command_runs() {
     assert!(!listing(&sandbox).contains(".tracerun-"));
 }
 
+#[test]
+fn a_large_output_shares_its_blocks_with_the_cache_where_the_file_system_can() {
+    // A file system in a file, mounted where the sandbox lies.
+    for kind in ["xfs", "btrfs"] {
+        let make = format!("mkfs.{kind}");
+        if !is_root() || !have(&make) {
+            continue;
+        }
+        let place = tempfile::tempdir().expect("a folder");
+        let (image, top) = (place.path().join("image"), place.path().join("mounted"));
+        File::create(&image).and_then(|image| image.set_len(600 << 20)).expect("made");
+        fs::create_dir(&top).expect("made");
+        let done = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+        assert!(done(Command::new(make).arg("-q").arg(&image)), "{kind}");
+        if !done(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&top)) {
+            // The kernel does not know it, or there is no loop device.
+            continue;
+        }
+        let sandbox = Sandbox::new_in(&top);
+        let script = sh("seq 1000000 > big");
+        sandbox.run(&script).assert_stored();
+        fs::remove_file(sandbox.path("big")).expect("there");
+        sandbox.run(&script).assert_hit();
+        let extents =
+            Command::new("filefrag").arg("-v").arg(sandbox.path("big")).output().expect("filefrag runs");
+        let extents = String::from_utf8_lossy(&extents.stdout).into_owned();
+        let right = sandbox.command("sh").args(["-c", "seq 1000000 | cmp - big"]).status();
+        drop(sandbox);
+        assert!(done(Command::new("umount").arg("-l").arg(&top)));
+        assert!(extents.contains("shared"), "{kind}: {extents}");
+        assert!(right.expect("cmp runs").success(), "{kind}");
+    }
+}
+
 fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

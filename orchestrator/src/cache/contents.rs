@@ -283,11 +283,12 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(
     at_least: usize,
     work: impl Fn(&[T]) -> R + Sync,
 ) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
-    let each = all.len().div_ceil(threads).max(at_least);
-    if all.len() <= each {
+    // To ask how many processors there are costs more than most runs have work for.
+    if all.len() <= at_least {
         return vec![work(all)];
     }
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
+    let each = all.len().div_ceil(threads).max(at_least);
     thread::scope(|scope| {
         let work = &work;
         let running: Vec<_> = all.chunks(each).map(|part| scope.spawn(move || work(part))).collect();

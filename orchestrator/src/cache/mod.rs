@@ -192,7 +192,7 @@ impl Store {
         Ok(stats)
     }
 
-    /// Removes every kept run, content and record; not the preload library, which may be in use.
+    /// Removes every kept run, content, record and count; not the preload library, which may be in use.
     ///
     /// # Errors
     /// Something can't be removed.

@@ -1,12 +1,12 @@
 //! How each observation of a kept run stood: what tells by one look at each path that all is as it was.
 
 use std::sync::OnceLock;
-use std::thread;
 
 use platform::files::{self, FileType, Identity};
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::AccessKind;
 
+use super::contents::in_parallel;
 use super::known::{KnownDigests, boot};
 use super::records::Record;
 use crate::bytes::Bytes;
@@ -303,19 +303,7 @@ fn look(observations: &[Observation], stamps: &mut Vec<Stamp>) {
         let mut looked = Looked::default();
         observations.iter().map(|one| Stamp::of(one.kind, looked.at(one))).collect()
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
-    let each = observations.len().div_ceil(threads).max(WORTH_A_THREAD);
-    thread::scope(|scope| {
-        let mut chunks = observations.chunks(each);
-        let own = chunks.next().unwrap_or_default();
-        let others: Vec<_> =
-            chunks.map(|chunk| (chunk, scope.spawn(move || one_after_the_other(chunk)))).collect();
-        stamps.extend(one_after_the_other(own));
-        for (chunk, other) in others {
-            // A thread that failed has looked at nothing.
-            stamps.extend(other.join().unwrap_or_else(|_| one_after_the_other(chunk)));
-        }
-    });
+    stamps.extend(in_parallel(observations, WORTH_A_THREAD, one_after_the_other).into_iter().flatten());
 }
 
 #[cfg(test)]
