@@ -12,16 +12,14 @@
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use linux_raw_sys::general::{
-    __NR_close, __NR_openat, __NR_process_vm_readv, __NR_pwrite64, O_CLOEXEC, O_RDWR,
-};
+use linux_raw_sys::general::{__NR_close, __NR_openat, __NR_pread64, __NR_pwrite64, O_CLOEXEC, O_RDWR};
 use shm_protocol::ring::MAX_CALL_SITES;
 
 use crate::guest::Guest;
 use crate::next::weak;
 use crate::observe::make;
 use crate::raw_call::looking;
-use crate::syscall::{Arguments, CWD, errno_location, own_pid, syscall};
+use crate::syscall::{Arguments, CWD, errno_location, syscall};
 
 /// Length of `mov $number, %eax`, and of a jump.
 const JUMP: usize = 5;
@@ -40,17 +38,6 @@ pub(crate) fn redirect(guest: &Guest) {
     if !is_single_threaded() {
         return;
     }
-    let anchor = errno_location();
-    let mut sites = [(0, 0); MAX_CALL_SITES];
-    let mut count = 0;
-    for (place, site) in sites.iter_mut().zip(guest.ring.call_sites()) {
-        *place = (anchor.wrapping_add_signed(i64::from(site.offset)), site.number);
-        count += 1;
-    }
-    let sites = sites.get(..count).unwrap_or_default();
-    if sites.is_empty() || !are_as_told(sites) {
-        return;
-    }
     // Not a change of anything: with the pass.
     let arguments = [CWD, c"/proc/self/mem".as_ptr() as u64, u64::from(O_RDWR | O_CLOEXEC), 0, 0];
     // SAFETY: the path ends in NUL.
@@ -58,33 +45,27 @@ pub(crate) fn redirect(guest: &Guest) {
     if memory < 0 {
         return;
     }
-    for (index, &(address, number)) in sites.iter().enumerate() {
-        let _skipped = redirect_one(memory as u64, index, address, number).is_none();
+    for (index, site) in guest.ring.call_sites().enumerate() {
+        let address = errno_location().wrapping_add_signed(i64::from(site.offset));
+        if redirect_one(memory as u64, index, address, site.number).is_none() {
+            // It is another libc: no use to look for more.
+            break;
+        }
     }
     // SAFETY: the descriptor is the one opened above.
     unsafe { syscall(__NR_close, [memory as u64, 0, 0, 0, 0], 0) };
 }
 
-/// Whether the instructions of all sites are where they should be.
-fn are_as_told(sites: &[(u64, u32)]) -> bool {
-    let mut found = [[0_u8; SITE]; MAX_CALL_SITES];
-    let mut from = [[0_u64, SITE as u64]; MAX_CALL_SITES];
-    for (from, &(address, _)) in from.iter_mut().zip(sites) {
-        *from = [address, SITE as u64];
-    }
-    let length = sites.len().wrapping_mul(SITE);
-    let into = [found.as_mut_ptr() as u64, length as u64];
-    let arguments = [own_pid(), into.as_ptr() as u64, 1, from.as_ptr() as u64, sites.len() as u64];
-    // SAFETY: fills as many bytes of `found` as it says, from addresses that the kernel checks; the sixth argument, flags, is 0.
-    let count = unsafe { syscall(__NR_process_vm_readv, arguments, 0) };
-    let expected = |&(_, number): &(u64, u32)| {
-        let [a, b, c, d] = number.to_le_bytes();
-        [0xb8, a, b, c, d, 0x0f, 0x05]
-    };
-    count == length as isize && found.iter().zip(sites).all(|(found, site)| *found == expected(site))
-}
-
+/// `None` if the instructions are not where they should be, or out of reach.
 fn redirect_one(memory: u64, index: usize, address: u64, number: u32) -> Option<()> {
+    let mut found = [0_u8; SITE];
+    // SAFETY: fills `found`, from an address that the kernel checks.
+    let count =
+        unsafe { syscall(__NR_pread64, [memory, found.as_mut_ptr() as u64, SITE as u64, address, 0], 0) };
+    let [a, b, c, d] = number.to_le_bytes();
+    if count != SITE as isize || found != [0xb8, a, b, c, d, 0x0f, 0x05] {
+        return None;
+    }
     let entry = (entries as *const () as u64).wrapping_add((index as u64).wrapping_mul(ENTRY));
     let distance = entry.wrapping_sub(address.wrapping_add(JUMP as u64)).cast_signed();
     let [a, b, c, d] = i32::try_from(distance).ok()?.to_le_bytes();
@@ -93,8 +74,8 @@ fn redirect_one(memory: u64, index: usize, address: u64, number: u32) -> Option<
     let jump = [0xe9_u8, a, b, c, d];
     // SAFETY: puts one instruction in the place of another of the same length, which no thread is executing: the only one is
     // here. Both places that it needs are filled.
-    unsafe { syscall(__NR_pwrite64, [memory, jump.as_ptr() as u64, JUMP as u64, address, 0], 0) };
-    Some(())
+    let count = unsafe { syscall(__NR_pwrite64, [memory, jump.as_ptr() as u64, JUMP as u64, address, 0], 0) };
+    (count == JUMP as isize).then_some(())
 }
 
 /// By what glibc (2.32 and later) says for its own use.

@@ -27,6 +27,7 @@ mod names;
 mod next;
 mod numbers;
 mod observe;
+mod own_filter;
 #[cfg(target_arch = "x86_64")]
 mod raw_call;
 mod syscall;

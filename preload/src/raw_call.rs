@@ -4,9 +4,13 @@
 
 use shm_protocol::calls::Call;
 
+use linux_raw_sys::general::{__NR_prctl, __NR_seccomp};
+
+use crate::guest;
 use crate::numbers;
 use crate::observe::make;
-use crate::syscall::to_c;
+use crate::own_filter::prctl;
+use crate::syscall::{syscall, to_c};
 
 /// Numbers from here on are never watched.
 const NUMBERS: usize = 512;
@@ -28,12 +32,12 @@ macro_rules! by_number {
 
 shm_protocol::watched_calls!(by_number);
 
-/// One bit for each number.
-static LOOKING: [u64; NUMBERS / 64] = {
+/// One bit for each number of a call that is not just passed on.
+static OURS: [u64; NUMBERS / 64] = {
     let mut bits = [0; NUMBERS / 64];
     let mut number = 0;
     while number < NUMBERS {
-        if looking(number as u64).is_some() {
+        if looking(number as u64).is_some() || is_own_filter(number as u64) {
             bits[number / 64] |= 1 << (number % 64);
         }
         number += 1;
@@ -41,18 +45,23 @@ static LOOKING: [u64; NUMBERS / 64] = {
     bits
 };
 
+/// Whether the call may give the program a filter of its own: see `own_filter.rs`.
+const fn is_own_filter(number: u64) -> bool {
+    number == __NR_seccomp as u64 || number == __NR_prctl as u64
+}
+
 /// Makes any system call as libc's function does, with no frame of Rust around it: it may be `vfork`, `clone` or
 /// `rt_sigreturn`.
 #[unsafe(naked)]
-#[unsafe(no_mangle)]
-extern "C" fn syscall() {
+#[unsafe(export_name = "syscall")]
+extern "C" fn any_call() {
     core::arch::naked_asm!(
         "cmp rdi, {numbers}",
         "jae 2f",
-        "lea rax, [rip + {looking}]",
+        "lea rax, [rip + {ours}]",
         "bt qword ptr [rax], rdi",
-        // The stack and all registers are as the caller left them, so the arguments are those of `look`.
-        "jc {look}",
+        // The stack and all registers are as the caller left them, so the arguments are those of `ours`.
+        "jc {make_ours}",
         "2:",
         "mov rax, rdi",
         "mov rdi, rsi",
@@ -69,15 +78,23 @@ extern "C" fn syscall() {
         "mov rdi, rax",
         "jmp {to_c}",
         numbers = const NUMBERS,
-        looking = sym LOOKING,
-        look = sym look,
+        ours = sym OURS,
+        make_ours = sym ours,
         to_c = sym to_c_errno,
     )
 }
 
-extern "C" fn look(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64) -> isize {
-    // The table of bits says that it is one; the other arm is unreachable.
-    looking(number).map_or(-1, |call| to_c(make(call, number as u32, [a, b, c, d, e])))
+extern "C" fn ours(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64) -> isize {
+    let arguments = [a, b, c, d, e];
+    match looking(number) {
+        Some(call) => to_c(make(call, number as u32, arguments)),
+        None if number == u64::from(__NR_prctl) => prctl(a, b, c, d, e),
+        None => {
+            guest::retire();
+            // SAFETY: the program asked for this call.
+            to_c(unsafe { syscall(number as u32, arguments, 0) })
+        }
+    }
 }
 
 extern "C" fn to_c_errno(result: isize) -> isize {

@@ -80,6 +80,7 @@ fn it_takes_the_place_of_the_functions_it_means_to_and_of_no_other() {
         "opendir",
         "posix_spawn",
         "posix_spawnp",
+        "prctl",
         "realpath",
         "remove",
         "scandir",
