@@ -34,6 +34,10 @@ pub struct Configuration {
     pub allow_network: bool,
     /// Keep runs that only the preload library watched.
     pub trust_preload: bool,
+    /// Globs of files that are known by their identity instead of their content.
+    pub trust: Vec<String>,
+    /// Every name counts in a listing above the root and of the folder for temporary files.
+    pub strict_listings: bool,
     /// How long to wait for processes that outlive the command, in milliseconds.
     pub grace_ms: Option<u64>,
 }

@@ -38,6 +38,7 @@ pub struct Declarations {
     outputs: Globs,
     /// Outputs that lie outside the root and are kept all the same.
     outside: Globs,
+    trusted: Globs,
     /// Files that what the run prints is written to.
     terminal: Vec<Vec<u8>>,
 }
@@ -61,6 +62,7 @@ impl Declarations {
             inputs: compile(&task.policy.ignore_input)?,
             outputs: compile(&task.policy.ignore_output)?,
             outside: Globs::new(task.policy.output.iter().map(String::as_str), &task.root, home)?,
+            trusted: Globs::new(task.policy.trust.iter().map(String::as_str), &task.root, home)?,
             terminal: task
                 .terminal
                 .files
@@ -68,6 +70,12 @@ impl Declarations {
                 .map(|file| files::bytes_of(file.as_os_str()).to_vec())
                 .collect(),
         })
+    }
+
+    /// Whether a file with this path is known by its identity, whatever is in it.
+    #[must_use]
+    pub fn trusts(&self, path: &[u8]) -> bool {
+        self.trusted.cover(path)
     }
 
     /// Whether what is observed of the path with these bytes does not count.

@@ -1,6 +1,6 @@
 //! What a run observed, and what those observations come to on the file system as it is now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -104,6 +104,20 @@ pub struct Observation {
     /// For a `list`: the names that the run itself made, replaced or deleted, sorted; they are judged as
     /// outputs, not as entries.
     pub left_out: Vec<Bytes>,
+    /// For a `list`: whether only those names count that are observed anywhere, in this folder or another.
+    pub loose: bool,
+}
+
+impl Observation {
+    /// A look at `path` in which everything counts.
+    #[must_use]
+    pub fn new(path: Bytes, kind: AccessKind, follow: bool) -> Self {
+        Self { path, kind, follow, left_out: Vec::new(), loose: false }
+    }
+
+    fn name(&self) -> &[u8] {
+        bytes::name(&self.path)
+    }
 }
 
 /// The observations of a run in canonical order.
@@ -118,10 +132,10 @@ impl PathSet {
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut digest = Framed::new("tracerun path set");
-        for Observation { path, kind, follow, left_out } in &self.observations {
+        for Observation { path, kind, follow, left_out, loose } in &self.observations {
             digest
                 .field(path)
-                .number(u64::from(*kind as u8) << 1 | u64::from(*follow))
+                .number(u64::from(*kind as u8) << 2 | u64::from(*loose) << 1 | u64::from(*follow))
                 .number(left_out.len() as u64);
             for name in left_out {
                 digest.field(name);
@@ -168,6 +182,17 @@ pub enum InputState {
     Other,
     /// The system refused the look.
     Refused,
+    /// A regular file in a tree that is trusted: whatever is in it.
+    Trusted {
+        /// Its length in bytes.
+        size: u64,
+        /// When it was modified, nanoseconds since 1970.
+        mtime_ns: i128,
+        /// Its number in its file system.
+        inode: u64,
+        /// Its permission bits, where they were looked at.
+        mode: Option<u16>,
+    },
     /// Nothing can be there: something on the way is no folder, which a program is told.
     NoFolder,
 }
@@ -188,6 +213,12 @@ impl InputState {
             Self::Other => digest.number(7),
             Self::Refused => digest.number(8),
             Self::NoFolder => digest.number(9),
+            Self::Trusted { size, mtime_ns, inode, mode: bits } => digest
+                .number(10)
+                .number(*size)
+                .field(&mtime_ns.to_le_bytes())
+                .number(*inode)
+                .number(mode(*bits)),
         };
     }
 }
@@ -218,6 +249,7 @@ pub struct Observer<'d> {
     digests: HashMap<(u64, u64, u64, i128, i128), Digest>,
     /// The sorted names in the directories that were listed: only to tell what made another run differ.
     pub(crate) listings: HashMap<Digest, Vec<Bytes>>,
+    looked_for: HashSet<Bytes>,
 }
 
 impl<'d> Observer<'d> {
@@ -230,6 +262,7 @@ impl<'d> Observer<'d> {
             identities: HashMap::new(),
             digests: HashMap::new(),
             listings: HashMap::new(),
+            looked_for: HashSet::new(),
         }
     }
 
@@ -238,9 +271,22 @@ impl<'d> Observer<'d> {
         self.known
     }
 
-    /// What an observation comes to.
+    /// From now on, looks at what these observations are: a loose listing holds the names that occur in them.
+    pub fn look_for<'o>(&mut self, observations: impl Iterator<Item = &'o Observation> + Clone) {
+        self.looked_for.clear();
+        if observations.clone().any(|observation| observation.loose) {
+            self.looked_for.extend(observations.map(|observation| observation.name().into()));
+        }
+    }
+
+    /// Whether something of this name is looked for.
+    pub(crate) fn looks_for(&self, name: &[u8]) -> bool {
+        self.looked_for.contains(name)
+    }
+
+    /// What an observation comes to; of a loose listing, among those last told to [`Observer::look_for`].
     pub fn state(&mut self, observation: &Observation) -> InputState {
-        let Observation { path, kind, follow, left_out } = observation;
+        let Observation { path, kind, follow, .. } = observation;
         let identity = match self.identity(path, *follow) {
             Ok(identity) => identity,
             Err(state) => return state,
@@ -248,7 +294,7 @@ impl<'d> Observer<'d> {
         let mode = identity.mode as u16;
         match (kind, identity.file_type) {
             (AccessKind::Missing, _) => InputState::Present,
-            (AccessKind::List, FileType::Directory) => self.listing(path, left_out),
+            (AccessKind::List, FileType::Directory) => self.listing(observation),
             (AccessKind::List, _) => InputState::Present,
             (AccessKind::Read, FileType::Directory) => InputState::Directory { mode: None },
             (_, FileType::Directory) => InputState::Directory { mode: Some(mode) },
@@ -258,6 +304,12 @@ impl<'d> Observer<'d> {
                 Err(error) => refusal(&error),
             },
             (_, FileType::Other) => InputState::Other,
+            (kind, FileType::File) if self.declarations.trusts(path) => InputState::Trusted {
+                size: identity.size,
+                mtime_ns: identity.mtime_ns,
+                inode: identity.inode,
+                mode: (*kind != AccessKind::Read).then_some(mode),
+            },
             (kind, FileType::File) => match self.digest_of(&path.to_path(), &identity) {
                 Ok(digest) => InputState::File { digest, mode: (*kind != AccessKind::Read).then_some(mode) },
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -289,11 +341,13 @@ impl<'d> Observer<'d> {
         Ok(digest)
     }
 
-    fn listing(&mut self, path: &Bytes, left_out: &[Bytes]) -> InputState {
+    fn listing(&mut self, observation: &Observation) -> InputState {
+        let Observation { path, left_out, loose, .. } = observation;
         match entries(&path.to_path()) {
             Ok(mut entries) => {
                 entries.retain(|(name, _)| {
                     left_out.binary_search(name).is_err()
+                        && (!loose || self.looks_for(name))
                         && !self.declarations.ignore_input(&bytes::join(path, name))
                 });
                 let state = listing_of(&entries);
@@ -375,7 +429,7 @@ mod tests {
     }
 
     fn look(path: PathBuf, kind: AccessKind, follow: bool) -> InputState {
-        let observation = Observation { path: path.as_path().into(), kind, follow, left_out: Vec::new() };
+        let observation = Observation::new(path.as_path().into(), kind, follow);
         Observer::new(&declarations(Path::new("/"), &[]), &KnownDigests::default()).state(&observation)
     }
 
@@ -416,7 +470,7 @@ mod tests {
         let listing = |left_out: &[&str]| {
             let left_out = left_out.iter().map(|name| name.as_bytes().into()).collect();
             let observation =
-                Observation { path: path.clone(), kind: AccessKind::List, follow: false, left_out };
+                Observation { left_out, ..Observation::new(path.clone(), AccessKind::List, false) };
             Observer::new(&declarations, &KnownDigests::default()).state(&observation)
         };
         let empty = listing(&[]);
@@ -437,12 +491,7 @@ mod tests {
     fn a_fingerprint_changes_with_key_path_set_and_states() {
         let key = |byte| ActionKey(Digest([byte; 32]));
         let set = |path: &str, follow| PathSet {
-            observations: vec![Observation {
-                path: path.as_bytes().into(),
-                kind: AccessKind::Read,
-                follow,
-                left_out: vec![],
-            }],
+            observations: vec![Observation::new(path.as_bytes().into(), AccessKind::Read, follow)],
         };
         let states = |byte, mode| [InputState::File { digest: Digest([byte; 32]), mode }];
         let all = [

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use platform::files::{self, FileType, Identity};
 use shm_protocol::access::{AccessKind, Before, Gap};
+use shm_protocol::path::is_normal;
 use shm_protocol::record::Exit;
 
 use self::changes::{Change, Changes, Fate, LostLinks};
@@ -85,6 +86,7 @@ pub fn judge(
     let mut places = Places::default();
     let changes = Changes::of(facts.trace, facts.started, declarations, &mut places)?;
     let lost_links = changes.lost_links();
+    let loose_folders = LooseFolders::of(task, &mut places);
     let judge = Judge {
         facts,
         declarations,
@@ -93,6 +95,8 @@ pub fn judge(
         changes,
         lost_links,
         found: BTreeMap::new(),
+        loose_folders,
+        loose: BTreeMap::new(),
     };
     judge.footprint(task)
 }
@@ -164,6 +168,35 @@ enum Aim {
     Was(InputState),
 }
 
+/// The folders in which others come and go: those above the root, and those for temporary files. Programs that list
+/// them look for names that they know.
+struct LooseFolders {
+    root: Vec<u8>,
+    temporary: Vec<Vec<u8>>,
+}
+
+impl LooseFolders {
+    fn of(task: &Task, places: &mut Places) -> Self {
+        if task.policy.strict_listings {
+            return Self { root: b"/".to_vec(), temporary: Vec::new() };
+        }
+        let mut place = |path: &[u8]| {
+            let entry = places.entry(path);
+            places.end(&entry).path
+        };
+        let root = place(files::bytes_of(task.root.as_os_str()));
+        let named = task.variable("TMPDIR").map(files::bytes_of).filter(|path| is_normal(path));
+        let temporary = [&b"/tmp"[..], b"/var/tmp"].into_iter().chain(named).map(place).collect();
+        Self { root, temporary }
+    }
+
+    fn hold(&self, place: &[u8]) -> bool {
+        let above = bytes::is_within(&self.root, place) && self.root != place;
+        let within = bytes::is_within(place, &self.root);
+        above || !within && self.temporary.iter().any(|temporary| temporary == place)
+    }
+}
+
 struct Judge<'a> {
     facts: &'a RunFacts<'a>,
     declarations: &'a Declarations,
@@ -172,6 +205,9 @@ struct Judge<'a> {
     changes: Changes,
     lost_links: LostLinks,
     found: BTreeMap<Observation, (InputState, ProcessId)>,
+    loose_folders: LooseFolders,
+    /// Listings of which only the names that are observed anywhere count, each with the place that it is of.
+    loose: BTreeMap<Observation, (Vec<u8>, ProcessId)>,
 }
 
 impl Judge<'_> {
@@ -183,6 +219,7 @@ impl Judge<'_> {
             self.climb(climb)?;
         }
         let outputs = self.outputs(task)?;
+        self.loose_listings()?;
         let mut inputs = Inputs::default();
         let mut actors: HashMap<ProcessId, u32> = HashMap::new();
         for (observation, (state, process)) in std::mem::take(&mut self.found) {
@@ -287,10 +324,10 @@ impl Judge<'_> {
             |link: &Vec<u8>| self.changes.get(link).is_some_and(|change| change.fate() != Fate::Unchanged);
         let (path, follow) =
             if place.links.iter().any(made) { (&place.path[..], false) } else { (named, follow) };
-        let mut observation =
-            Observation { path: path.into(), kind: access.kind, follow, left_out: Vec::new() };
-        if let (AccessKind::List, Some(names)) = (access.kind, self.changes.names_in(&place.path)) {
-            observation.left_out = names.iter().map(|name| name[..].into()).collect();
+        let mut observation = Observation::new(path.into(), access.kind, follow);
+        if access.kind == AccessKind::List {
+            observation.left_out = self.changed_in(&place.path);
+            observation.loose = self.loose_folders.hold(&place.path);
         }
         if let Aim::ModeBefore(None) = aim {
             observation.kind = AccessKind::Read;
@@ -300,6 +337,10 @@ impl Judge<'_> {
         }
         if let Aim::Was(state) = aim {
             self.found.insert(observation, (state, process));
+            return Ok(());
+        }
+        if observation.loose {
+            self.loose.entry(observation).or_insert_with(|| (place.path.clone(), process));
             return Ok(());
         }
         let mut state = self.observer.state(&observation);
@@ -403,12 +444,7 @@ impl Judge<'_> {
             if unobserved || own {
                 continue;
             }
-            let observation = Observation {
-                path: link[..].into(),
-                kind: AccessKind::Stat,
-                follow: false,
-                left_out: Vec::new(),
-            };
+            let observation = Observation::new(link[..].into(), AccessKind::Stat, false);
             if self.found.contains_key(&observation) {
                 continue;
             }
@@ -433,8 +469,10 @@ impl Judge<'_> {
     ) -> Result<(), Uncacheable> {
         let process = access.process;
         let changed = match state {
-            InputState::File { .. } | InputState::Unreadable { .. } | InputState::Symlink { .. } => match aim
-            {
+            InputState::File { .. }
+            | InputState::Trusted { .. }
+            | InputState::Unreadable { .. }
+            | InputState::Symlink { .. } => match aim {
                 Aim::ModeBefore(_) => {
                     self.now(&place.path).is_none_or(|now| now.mtime_ns >= self.facts.started)
                 }
@@ -446,7 +484,7 @@ impl Judge<'_> {
                 }
                 _ => self.is_new(&place.path),
             },
-            InputState::Listing(_) => return self.no_strangers(&place.path, process),
+            InputState::Listing(_) => return self.no_strangers(&place.path, false, process),
             // A directory made meanwhile, where the run had found nothing.
             InputState::Directory { .. } if access.kind == AccessKind::Missing => {
                 self.is_new(&place.path) && self.changes.names_in(&place.path).is_none()
@@ -456,20 +494,34 @@ impl Judge<'_> {
         if changed { Err(self.meanwhile(&place.path, process)) } else { Ok(()) }
     }
 
+    /// Observes the listings of folders that everyone uses, once it is known which names count in them.
+    fn loose_listings(&mut self) -> Result<(), Uncacheable> {
+        let loose = std::mem::take(&mut self.loose);
+        self.observer.look_for(self.found.keys().chain(loose.keys()));
+        for (observation, (place, process)) in loose {
+            let state = self.observer.state(&observation);
+            self.no_strangers(&place, true, process)?;
+            self.found.insert(observation, (state, process));
+        }
+        Ok(())
+    }
+
     /// Makes sure that the names in a directory that the run did not make were there before it.
-    fn no_strangers(&mut self, directory: &[u8], process: ProcessId) -> Result<(), Uncacheable> {
+    fn no_strangers(&mut self, directory: &[u8], loose: bool, process: ProcessId) -> Result<(), Uncacheable> {
         let Some(now) = self.now(directory) else {
             return Err(self.meanwhile(directory, process));
         };
         if now.mtime_ns < self.facts.started {
             return Ok(());
         }
-        if self.changes.names_in(directory).is_none() {
+        if !loose && self.changes.names_in(directory).is_none() {
             return Err(self.meanwhile(directory, process));
         }
         for (name, file_type) in crate::fingerprint::entries(&files::path_of(directory)).unwrap_or_default() {
             let path = bytes::join(directory, &name);
-            let known = self.changes.get(&path).is_some() || self.declarations.ignore_input(&path);
+            let known = self.changes.get(&path).is_some()
+                || self.declarations.ignore_input(&path)
+                || loose && !self.observer.looks_for(&name);
             let busy = file_type == FileType::Directory && self.changes.names_in(&path).is_some();
             if !known && !busy && self.is_new(&path) {
                 return Err(self.meanwhile(&path, process));
@@ -500,7 +552,7 @@ impl Judge<'_> {
         let root = self.places.end(&root).path;
         let mut outputs = Outputs::default();
         let (mut folders, mut read, mut absent) = (Vec::new(), Vec::new(), Vec::new());
-        let mut linked = HashMap::new();
+        let (mut stood, mut linked) = (Vec::new(), HashMap::new());
         for (path, change) in self.changes.iter() {
             let above = bytes::parent(path).unwrap_or(b"/");
             let made_above = || self.changes.get(above).is_some_and(|above| above.before == Before::Absent);
@@ -508,6 +560,13 @@ impl Judge<'_> {
                 // It could be made, and left nothing when it was removed, because nothing was there.
                 folders.push((above.to_vec(), AccessKind::Stat, change.process));
                 absent.push((path.clone(), change.process));
+            }
+            if change.fate() == Fate::Unchanged && !change.ignored {
+                // What was tried came to nothing because of what stands there: a folder that is not empty, a file
+                // that was opened and not written to.
+                let emptied = change.content_ns().is_some() && matches!(change.before, Before::Directory(_));
+                let kind = if emptied { AccessKind::List } else { AccessKind::Read };
+                stood.push((path.clone(), kind, change.process));
             }
             if change.ignored || matches!(change.fate(), Fate::Unchanged | Fate::Temporary) {
                 continue;
@@ -523,6 +582,8 @@ impl Judge<'_> {
                 absent.push((path.clone(), change.process));
             }
             let Some(left) = left(&mut self.observer, path, change, self.facts.trace)? else {
+                // It was there to be changed.
+                stood.push((path.clone(), AccessKind::Read, change.process));
                 continue;
             };
             let attributes = change
@@ -571,25 +632,38 @@ impl Judge<'_> {
             self.folder(&path, kind, process);
         }
         for (path, state, process) in read {
-            let (kind, left_out) = (AccessKind::Read, Vec::new());
-            let observation = Observation { path: path.into(), kind, follow: false, left_out };
+            let observation = Observation::new(path.into(), AccessKind::Read, false);
             self.found.entry(observation).or_insert((state, process));
         }
+        for (path, kind, process) in stood {
+            let mut observation = Observation::new(path.into(), kind, false);
+            if kind == AccessKind::List {
+                observation.left_out = self.changed_in(&observation.path);
+            }
+            if !self.found.contains_key(&observation) {
+                let state = self.observer.state(&observation);
+                self.found.insert(observation, (state, process));
+            }
+        }
         for (path, process) in absent {
-            let (kind, left_out) = (AccessKind::Missing, Vec::new());
-            let observation = Observation { path: path.into(), kind, follow: false, left_out };
+            let observation = Observation::new(path.into(), AccessKind::Missing, false);
             self.found.entry(observation).or_insert((InputState::Absent, process));
         }
         Ok(outputs)
     }
 
+    /// The names in a folder that are judged as outputs, not as entries.
+    fn changed_in(&self, folder: &[u8]) -> Vec<Bytes> {
+        let names = self.changes.names_in(folder).unwrap_or_default();
+        names.iter().map(|name| name[..].into()).collect()
+    }
+
     /// Observes a folder that an output could not have been put into, or removed, had it not been there.
     fn folder(&mut self, path: &[u8], kind: AccessKind, process: ProcessId) {
-        let mut observation = Observation { path: path.into(), kind, follow: false, left_out: Vec::new() };
+        let mut observation = Observation::new(path.into(), kind, false);
         let mut state = match kind {
             AccessKind::List => {
-                let names = self.changes.names_in(path).unwrap_or_default();
-                observation.left_out = names.iter().map(|name| name[..].into()).collect();
+                observation.left_out = self.changed_in(path);
                 listing_of(&[])
             }
             _ => self.observer.state(&observation),

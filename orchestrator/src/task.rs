@@ -75,6 +75,10 @@ pub struct Policy {
     pub allow_network: bool,
     /// Keep runs that only the preload library watched.
     pub trust_preload: bool,
+    /// Globs of files that are known by their identity instead of their content.
+    pub trust: Vec<String>,
+    /// Every name counts in a listing of a folder above the root or of the folder for temporary files.
+    pub strict_listings: bool,
 }
 
 /// Variables that differ from one terminal, session or shell to the next without meaning anything for what a
@@ -254,6 +258,8 @@ impl Policy {
             cache_failures,
             allow_network,
             trust_preload,
+            trust,
+            strict_listings,
         } = self;
         let list = |items: Option<&Vec<String>>| {
             let mut list = Framed::new("tracerun setting");
@@ -273,6 +279,8 @@ impl Policy {
             ("cache-failures", flag(*cache_failures)),
             ("allow-network", flag(*allow_network)),
             ("trust-preload", flag(*trust_preload)),
+            ("trust", list(Some(trust))),
+            ("strict-listings", flag(*strict_listings)),
         ];
         settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

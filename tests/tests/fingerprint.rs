@@ -56,3 +56,136 @@ fn what_was_looked_for_below_an_output_is_still_not_there() {
     sandbox.run(&script).assert_stored();
     sandbox.run(&script).assert_hit();
 }
+
+#[test]
+fn what_was_opened_and_left_as_it_was_must_be_there_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    let script = sh("printf '' >> a; chmod 644 a");
+    sandbox.run(&script).assert_stored();
+    sandbox.run(&script).assert_hit();
+    fs::remove_file(sandbox.path("a")).expect("there");
+    sandbox.run(&script).assert_stored();
+    assert_eq!(sandbox.read("a"), "");
+}
+
+#[test]
+fn a_folder_that_could_not_be_removed_is_removed_once_it_is_empty() {
+    let sandbox = Sandbox::new();
+    sandbox.write("d/a", "");
+    let script = sh("rmdir d 2>/dev/null; true");
+    sandbox.run(&script).assert_stored();
+    sandbox.run(&script).assert_hit();
+    fs::remove_file(sandbox.path("d/a")).expect("there");
+    sandbox.run(&script).assert_stored();
+    assert!(!sandbox.path("d").exists());
+}
+
+#[test]
+fn a_listing_above_the_root_is_observed_in_the_names_that_the_run_looked_for() {
+    let mut sandbox = Sandbox::new();
+    let temporary = sandbox.top().join("tmp");
+    fs::create_dir(&temporary).expect("made");
+    sandbox.set("TMPDIR", temporary.to_str().expect("UTF-8"));
+    // As esbuild does: it looks for a name, and lists every folder on the way up.
+    let script = sh("test -e package.json; ls .. ../tmp > /dev/null");
+    sandbox.run(&script).assert_stored();
+    for folder in ["", "tmp"] {
+        fs::write(sandbox.top().join(folder).join("unrelated"), "").expect("written");
+        sandbox.run(&script).assert_hit();
+        fs::write(sandbox.top().join(folder).join("package.json"), "").expect("written");
+        let ran = sandbox.run(&script);
+        ran.assert_stored();
+        assert!(ran.stderr.contains("package.json"), "{}", ran.stderr);
+    }
+    sandbox.run_with(&["--strict-listings"], &script).assert_stored();
+    fs::write(sandbox.top().join("tmp/another"), "").expect("written");
+    sandbox.run_with(&["--strict-listings"], &script).assert_stored();
+}
+
+#[test]
+fn a_trusted_tree_is_known_by_identity_and_not_by_content() {
+    let sandbox = Sandbox::new();
+    sandbox.write("sdk/header", "1\n");
+    let (file, trust) = (sandbox.path("sdk/header"), ["--trust", "sdk"]);
+    let first = fs::metadata(&file).expect("there").modified().expect("a time");
+    let run = || sandbox.run_with(&trust, &["cat", "sdk/header"]);
+    run().assert_stored();
+    run().assert_hit();
+    // The same content, at another time.
+    let set_time = |time| fs::File::options().write(true).open(&file).expect("there").set_modified(time);
+    set_time(first + std::time::Duration::from_secs(1)).expect("set");
+    run().assert_stored();
+    sandbox.run(&["cat", "sdk/header"]).assert_stored();
+    set_time(first).expect("set");
+    run().assert_hit();
+    sandbox.run(&["cat", "sdk/header"]).assert_hit();
+}
+
+#[test]
+fn a_same_size_edit_with_the_time_put_back_misses() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    sandbox.run(&["cat", "a"]).assert_stored();
+    sandbox.run(&["cat", "a"]).assert_hit();
+    let time = fs::metadata(sandbox.path("a")).expect("there").modified().expect("a time");
+    sandbox.write("a", "2\n");
+    let file = fs::File::options().write(true).open(sandbox.path("a")).expect("there");
+    file.set_modified(time).expect("set");
+    sandbox.run(&["cat", "a"]).assert_stored();
+}
+
+#[test]
+fn inputs_outside_the_workspace_count() {
+    let sandbox = Sandbox::new();
+    let outside = sandbox.top().join("outside");
+    fs::write(&outside, "1\n").expect("written");
+    sandbox.run(&["cat", "../outside"]).assert_stored();
+    sandbox.run(&["cat", "../outside"]).assert_hit();
+    fs::write(&outside, "2\n").expect("written");
+    sandbox.run(&["cat", "../outside"]).assert_stored();
+}
+
+#[test]
+fn modes_that_a_program_acts_on_count() {
+    let sandbox = Sandbox::new();
+    sandbox.write("tool", "#!/bin/sh\necho run\n");
+    let script = sh("if test -x tool; then ./tool; else echo not executable; fi");
+    assert_eq!(sandbox.run(&script).stdout, "not executable\n");
+    sandbox.run(&script).assert_hit();
+    fs::set_permissions(sandbox.path("tool"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("set");
+    assert_eq!(sandbox.run(&script).stdout, "run\n");
+}
+
+#[test]
+fn a_link_retargeted_to_a_file_of_equal_content_is_a_change_for_who_asks_for_its_target() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    sandbox.write("b", "1\n");
+    std::os::unix::fs::symlink("a", sandbox.path("link")).expect("made");
+    let script = sh("readlink link");
+    assert_eq!(sandbox.run(&script).stdout, "a\n");
+    fs::remove_file(sandbox.path("link")).expect("there");
+    std::os::unix::fs::symlink("b", sandbox.path("link")).expect("made");
+    assert_eq!(sandbox.run(&script).stdout, "b\n");
+}
+
+#[test]
+fn a_tool_that_rewrites_what_it_reads_is_cached_once_it_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "b\na\n");
+    // As `prettier --write` and `eslint --fix` do.
+    let script = sh("new=$(sort a); [ \"$new\" = \"$(cat a)\" ] || echo \"$new\" > a");
+    let always = sh("new=$(sort a); echo \"$new\" > a");
+    for format in [script, always] {
+        sandbox.write("a", "b\na\n");
+        sandbox.run(&format).assert_stored();
+        sandbox.run(&format).assert_stored();
+        sandbox.run(&format).assert_hit();
+        assert_eq!(sandbox.read("a"), "a\nb\n");
+        sandbox.write("a", "b\na\n");
+        sandbox.run(&format).assert_hit();
+        assert_eq!(sandbox.read("a"), "a\nb\n");
+    }
+}

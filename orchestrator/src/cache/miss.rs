@@ -141,13 +141,14 @@ impl Entries {
 
 impl Difference {
     fn between(before: &InputState, now: &InputState) -> Self {
-        use InputState::{Absent, Directory, File, Listing, NoFolder, Refused, Symlink, Unreadable};
+        use InputState::{Absent, Directory, File, Listing, NoFolder, Refused, Symlink, Trusted, Unreadable};
         match (before, now) {
             (Absent, NoFolder) | (NoFolder, Absent) => Self::Type,
             (Absent | NoFolder, _) => Self::Appeared,
             (_, Absent | NoFolder) => Self::Disappeared,
             (Refused | Unreadable { .. }, _) | (_, Refused | Unreadable { .. }) => Self::Access,
             (File { digest, .. }, File { digest: other, .. }) if digest != other => Self::Content,
+            (Trusted { .. }, Trusted { .. } | File { .. }) => Self::Content,
             (File { mode: before, .. }, File { mode: now, .. })
             | (Directory { mode: before }, Directory { mode: now }) => {
                 Self::Mode { before: before.unwrap_or_default(), now: now.unwrap_or_default() }
@@ -212,6 +213,7 @@ impl Store {
             return Ok(Missed::because(MissReason::Damaged));
         };
         let mut reasons: Vec<MissReason> = Vec::new();
+        observer.look_for(path_set.observations.iter());
         for &Differs { index, by_size } in differing {
             let (Some(observation), Some(before)) =
                 (path_set.observations.get(index), kept.states.get(index))

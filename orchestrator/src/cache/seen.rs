@@ -89,8 +89,10 @@ fn word(state: &InputState) -> u64 {
         InputState::Directory { mode: Some(mode) } => DIRECTORY_MODE | u64::from(*mode) << 8,
         InputState::Symlink { .. } => SYMLINK,
         InputState::Other => OTHER,
-        InputState::File { mode: None, .. } => FILE,
-        InputState::File { mode: Some(mode), .. } => FILE_MODE | u64::from(*mode) << 8,
+        InputState::File { mode: None, .. } | InputState::Trusted { mode: None, .. } => FILE,
+        InputState::File { mode: Some(mode), .. } | InputState::Trusted { mode: Some(mode), .. } => {
+            FILE_MODE | u64::from(*mode) << 8
+        }
         InputState::Unreadable { .. } => UNREADABLE,
         InputState::NoFolder => NO_FOLDER,
     }
@@ -221,6 +223,7 @@ impl<'s> Glance<'s> {
     /// the first.
     pub(super) fn compare(&mut self, seen: &Seen, observer: &mut Observer<'_>, all: bool) -> Compared {
         let (mut suspects, mut differing) = (Vec::new(), Vec::new());
+        observer.look_for(self.set.observations.iter());
         for index in 0..self.set.observations.len() {
             let (before, now) = (seen.stamp(index), self.stamp(index));
             if before.excludes(now) {
@@ -320,6 +323,7 @@ mod tests {
         vec![
             InputState::Absent,
             InputState::NoFolder,
+            InputState::Trusted { size: 1, mtime_ns: 1, inode: 1, mode: None },
             InputState::Present,
             InputState::File { digest, mode: None },
             InputState::File { digest, mode: Some(0o644) },
@@ -368,7 +372,7 @@ mod tests {
         for name in ["file", "folder", "link", "none", "file/below"] {
             for (kind, follow) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
                 let path = at(name).as_path().into();
-                let observation = Observation { path, kind, follow, left_out: Vec::new() };
+                let observation = Observation::new(path, kind, follow);
                 let state = observer.state(&observation);
                 let stamp = Stamp::of(kind, Looked::default().at(&observation));
                 assert_eq!(stamp.0[0], word(&state), "{name} {kind:?} {follow}: {state:?}");

@@ -292,6 +292,15 @@ pub(crate) struct TaskOptions {
     #[arg(long)]
     pub(crate) trust_preload: bool,
 
+    /// What is at or under DIR is known by size, modification time and inode, not by content
+    #[arg(long, value_name = "DIR|GLOB")]
+    pub(crate) trust: Vec<String>,
+
+    /// Every name counts in a listing of a folder above the root or of the folder for temporary files, not only
+    /// those that the command looked for somewhere
+    #[arg(long)]
+    pub(crate) strict_listings: bool,
+
     #[command(flatten)]
     pub(crate) capture: CaptureOptions,
 }

@@ -141,6 +141,8 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
         cache_failures: file.cache_failures || options.cache_failures,
         allow_network: file.allow_network || options.allow_network,
         trust_preload: file.trust_preload || options.trust_preload,
+        trust: both(&file.trust, &options.trust),
+        strict_listings: file.strict_listings || options.strict_listings,
     }
 }
 

@@ -65,7 +65,7 @@ impl Case {
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let mut author = Author(&mut dice);
-        let mut options = Vec::new();
+        let mut options = vec!["--strict-listings"];
         if author.0.chance(85) {
             options.push("--cache-failures");
         }
@@ -227,7 +227,7 @@ impl Author<'_> {
             55 => format!("cat > {o} <<E\n$A $(cat {f} 2>/dev/null)\nE"),
             56 => format!("echo \"$A ${{B-unset}}\" > {o}"),
             57 => "echo \"$A\"; echo \"${B-unset}\" >&2".to_owned(),
-            58 => format!("cat {f} 2>/dev/null | sort | uniq -c > o"),
+            58 => format!("cat {f} 2>/dev/null | sort | uniq -c | sort -o o"),
             59 => format!("cat {a} > o 2>/dev/null & sort {b} > p 2>/dev/null & wait"),
             60 => format!("for x in {d}/*; do echo \"$x\"; done"),
             61 => format!("(cd {d} && cat a ../b)"),
