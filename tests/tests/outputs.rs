@@ -83,7 +83,8 @@ fn hard_links_among_outputs_come_back() {
 
 #[test]
 fn a_sparse_file_comes_back_with_its_holes() {
-    let script = "truncate -s 64M big; printf middle | dd of=big bs=1 seek=33554432 conv=notrunc status=none";
+    let script =
+        ": > big; truncate -s 64M big; printf middle | dd of=big bs=1 seek=33554432 conv=notrunc status=none";
     let sandbox = comes_back(|_| {}, script);
     let blocks = fs::metadata(sandbox.path("big")).expect("there").blocks();
     assert!(blocks < 2048, "{blocks} blocks of 512 bytes for one page");
