@@ -28,6 +28,8 @@ pub struct Configuration {
     pub env: Option<Vec<String>>,
     /// Variables that the command sees and that do not count.
     pub untracked_env: Vec<String>,
+    /// What becomes of a standard input that can't be read again.
+    pub stdin: Option<StdinMode>,
     /// Keep runs that fail.
     pub cache_failures: bool,
     /// Keep runs that used the network.
@@ -40,6 +42,17 @@ pub struct Configuration {
     pub strict_listings: bool,
     /// How long to wait for processes that outlive the command, in milliseconds.
     pub grace_ms: Option<u64>,
+}
+
+/// What becomes of a standard input that can't be read again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StdinMode {
+    /// It is the command's; a run that reads from it is not kept.
+    #[default]
+    Pass,
+    /// It is read to its end before the run, and what it held is part of the key; not of a terminal.
+    Hash,
 }
 
 /// A number of bytes, as people write it: `10GiB`, `500M`, `4096`.

@@ -115,7 +115,7 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
         }
         Uncacheable::StdinRead { process: who } => {
             format!(
-                "{} read standard input, which can't be read again: use a file or </dev/null",
+                "{} read standard input, which can't be read again: use a file, </dev/null or --stdin hash",
                 process(who)
             )
         }

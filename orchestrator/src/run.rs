@@ -1,5 +1,6 @@
 //! One run from look-up to record: the order in which the parts of tracerun are used.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
-use platform::process::{CommandState, StandardInput, exit_of, standard_input};
+use platform::process::{CommandState, exit_of};
 use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -20,8 +21,8 @@ use crate::cache::{
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, Uncacheable, judge};
-use crate::stdio::{Output, Passage, Tee};
-use crate::task::{ActionKey, Task};
+use crate::stdio::{Output, Passage, Tee, give_input};
+use crate::task::{ActionKey, StdinKey, Task};
 use crate::trace::{Collector, Trace};
 
 /// How commands are run traced.
@@ -110,7 +111,7 @@ pub fn trace(
         stderr,
         library_folder: capture.library_folder.clone(),
         capture: capture.choice,
-        watch_stdin: standard_input() == StandardInput::Stream,
+        watch_stdin: task.stdin == StdinKey::Stream,
     };
     let collector = Arc::new(Collector::new(now_ns(), barrier));
     let mut tracee = Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>)?;
@@ -124,7 +125,8 @@ pub fn trace(
 }
 
 /// Runs a task with cache: restores what a kept run left and replays what it printed, or else runs the command and
-/// keeps what came of it. The run is recorded in the store either way.
+/// keeps what came of it. The run is recorded in the store either way. With `input`, from [`crate::stdio::take_input`], that is
+/// what the command reads.
 ///
 /// # Errors
 /// The command could not be run. Trouble with the store is told in the report.
@@ -134,6 +136,7 @@ pub fn run(
     capture: &Capture,
     mode: Mode,
     passage: &Passage,
+    input: Option<File>,
     follow: &mut dyn FnMut(CommandState),
 ) -> Result<Report, RunError> {
     let began = SystemTime::now();
@@ -161,7 +164,8 @@ pub fn run(
     // It has served; that it can't be removed harms nobody.
     let _ = std::fs::remove_file(&scratch);
     let (tee, stdout, stderr) = Tee::start(&task.terminal, passage)?;
-    let streams = [Stdio::inherit(), stdout, stderr];
+    let stdin = input.map_or_else(|| Ok(Stdio::inherit()), give_input)?;
+    let streams = [stdin, stdout, stderr];
     let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), follow)?;
     let Traced { trace, exit } = traced;
     // Survivors have had their time of grace.

@@ -1,7 +1,8 @@
-//! The command's standard output and error: passed through as they come, and kept in order for replay.
+//! The command's standard streams: output passed through as it comes and kept in order for replay, input taken before.
 
 use std::fs::File;
-use std::io::{self, PipeWriter, Read, Write};
+use std::io::{self, PipeWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use platform::terminal::{self, OutputStream};
 
 use crate::cache::{OutputChunk, Stream, unique};
+use crate::fingerprint::Digest;
 use crate::footprint::TerminalLoss;
 use crate::task::Terminal;
 
@@ -24,6 +26,49 @@ pub enum Output {
     Whole(Vec<OutputChunk>),
     /// Not all of it was seen, or kept.
     Lost(TerminalLoss),
+}
+
+/// Takes all that comes from standard input into a file that nobody else knows, made in `folder` under a name of its
+/// own; gives its digest, and the file at its beginning.
+///
+/// # Errors
+/// Standard input can't be read, or the file not be written.
+pub fn take_input(folder: &Path) -> io::Result<(Digest, File)> {
+    let path = folder.join(format!(".stdin-{}", unique()));
+    let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    // It is known by its descriptor only; where that can't be, it is left.
+    let _ = std::fs::remove_file(&path);
+    let digest = Digest::of_reader(Copied { from: io::stdin().lock(), to: &mut file })?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok((digest, file))
+}
+
+/// A reader of which all that is read is written elsewhere, too.
+struct Copied<'a, R> {
+    from: R,
+    to: &'a mut File,
+}
+
+impl<R: Read> Read for Copied<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..count])?;
+        Ok(count)
+    }
+}
+
+/// A pipe out of which comes what is in `file`.
+///
+/// # Errors
+/// No pipe or thread can be had.
+pub fn give_input(mut file: File) -> io::Result<Stdio> {
+    let (reader, mut writer) = io::pipe()?;
+    let feed = move || {
+        // That the command does not read to the end is its own business.
+        let _ = io::copy(&mut file, &mut writer);
+    };
+    thread::Builder::new().name("input".into()).spawn(feed)?;
+    Ok(reader.into())
 }
 
 /// Where the bytes of the command go: the standard streams of this process, or a caller's own.

@@ -51,6 +51,8 @@ pub enum StdinKey {
     Empty,
     /// A file; this is the digest of what is left to read of it.
     File(Digest),
+    /// A pipe or socket of which this is the digest: all that came from it was taken before the run.
+    Taken(Digest),
     /// A terminal, pipe or socket: a run that reads from it is not kept.
     Stream,
 }
@@ -180,6 +182,7 @@ impl Task {
         match self.stdin {
             StdinKey::Empty => key.field(b"empty"),
             StdinKey::File(digest) => key.field(b"file").digest(digest),
+            StdinKey::Taken(digest) => key.field(b"taken").digest(digest),
             StdinKey::Stream => key.field(b"stream"),
         };
         key.number(parts.variables.len() as u64);

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use platform::tracing::CaptureChoice;
 use tracerun::archive::Mtime;
 use tracerun::configuration::Size;
+use tracerun::configuration::StdinMode;
 
 /// Runs a command, knows every file its process tree touched, and next time, when nothing that mattered has
 /// changed, restores its outputs and replays its terminal output instead of running it.
@@ -280,6 +281,10 @@ pub(crate) struct TaskOptions {
     #[arg(long, value_name = "NAME|GLOB")]
     pub(crate) untracked_env: Vec<String>,
 
+    /// What becomes of a standard input that is a pipe or socket
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) stdin: Option<StdinArgument>,
+
     /// Store runs that fail, too
     #[arg(long)]
     pub(crate) cache_failures: bool,
@@ -373,6 +378,23 @@ pub(crate) struct ReportOptions {
     /// Write the report to FILE
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StdinArgument {
+    /// The command reads it, and a run that does is not stored
+    Pass,
+    /// All of it is read before, and the run is stored for what it held
+    Hash,
+}
+
+impl From<StdinArgument> for StdinMode {
+    fn from(argument: StdinArgument) -> Self {
+        match argument {
+            StdinArgument::Pass => Self::Pass,
+            StdinArgument::Hash => Self::Hash,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,6 @@
 //! `tracerun -- CMD`: runs with cache, and says in one line what came of it.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::process::Command;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 use tracerun::bytes::Bytes;
 use tracerun::cache::{Lookup, Missed, Outcome, Store};
+use tracerun::configuration::StdinMode;
 use tracerun::explain;
 use tracerun::fingerprint::Digest;
 use tracerun::run::{Mode, Report, run as run_task, run_plainly};
-use tracerun::stdio::to_own_streams;
+use tracerun::stdio::{take_input, to_own_streams};
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 
 use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
@@ -29,7 +31,8 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
     // Before the command runs: that it can't be written is no reason to lose the command's exit status.
     let summary_file = summary_path.as_deref().map(create_file).transpose()?;
     let policy = policy(&options, &place);
-    let task = Task {
+    let stdin = options.stdin.map(StdinMode::from).or(place.configuration.stdin).unwrap_or_default();
+    let mut task = Task {
         environment: policy.narrow(std::env::vars_os().collect()),
         argv,
         cwd: place.cwd.clone(),
@@ -45,13 +48,16 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         policy,
     };
     if dry_run {
-        return dry(&task, &place.open_store()?, format.unwrap_or(AnswerFormat::Text));
+        let store = place.open_store()?;
+        take(&mut task, stdin, &store)?;
+        return dry(&task, &store, format.unwrap_or(AnswerFormat::Text));
     }
     let report = match place.open_store() {
         Ok(store) => {
+            let input = take(&mut task, stdin, &store)?;
             let capture = place.capture(options.capture, Some(&store), common);
             let mode = Mode { force, no_store, mtime: mtime.into() };
-            let report = run_task(&task, &store, &capture, mode, &to_own_streams(), &mut follow)?;
+            let report = run_task(&task, &store, &capture, mode, &to_own_streams(), input, &mut follow)?;
             if matches!(report.record.outcome, Outcome::Miss { kept: Some(_), .. }) {
                 collect_behind(&store, &place);
             }
@@ -144,6 +150,18 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
         trust: both(&file.trust, &options.trust),
         strict_listings: file.strict_listings || options.strict_listings,
     }
+}
+
+/// Takes what comes from a standard input that can't be read again, if it is to be part of the key. There is no end
+/// to what comes from a terminal.
+fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<File>, Failure> {
+    if mode == StdinMode::Pass || task.stdin != StdinKey::Stream || io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let failed = |source| Failure::File { path: "standard input".into(), source };
+    let (digest, input) = take_input(store.path()).map_err(failed)?;
+    task.stdin = StdinKey::Taken(digest);
+    Ok(Some(input))
 }
 
 /// A standard input that can't be read beforehand is treated as one that can't be read again.

@@ -1,0 +1,113 @@
+//! The standard streams of a command, and what else it inherits: as without tracerun.
+
+use std::fs;
+use std::process::Output;
+
+use tracerun_tests::sandbox::Sandbox;
+
+/// Runs `script` by a shell in which `$T` is tracerun.
+fn shell(sandbox: &Sandbox, script: &str) -> Output {
+    let mut command = sandbox.command("sh");
+    command.env("T", tracerun_tests::tracerun()).args(["-c", script]).output().expect("sh runs")
+}
+
+fn line(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn what_came_from_a_pipe_is_part_of_the_key_if_it_is_to_be() {
+    let sandbox = Sandbox::new();
+    let script =
+        "seq 1 100000 | $T --stdin hash -- sh -c 'test -p /dev/stdin && sort -rn > out; wc -l < out'";
+    for outcome in ["stored", "hit"] {
+        let output = shell(&sandbox, script);
+        assert!(line(&output).contains(outcome), "{}", line(&output));
+        assert_eq!(output.stdout, b"100000\n");
+        assert!(sandbox.read("out").starts_with("100000\n99999\n"));
+    }
+    let other = shell(&sandbox, &script.replace("100000", "99999"));
+    assert!(line(&other).contains("standard input"), "{}", line(&other));
+    assert_eq!(other.stdout, b"99999\n");
+    sandbox.write("tracerun.toml", "stdin = \"hash\"\n");
+    for outcome in ["stored", "hit"] {
+        let output = shell(&sandbox, "echo a | $T -- cat");
+        assert!(output.stdout == b"a\n" && line(&output).contains(outcome), "{}", line(&output));
+    }
+}
+
+#[test]
+fn a_command_that_reads_no_further_than_it_wants_ends_as_it_would() {
+    let sandbox = Sandbox::new();
+    let output = shell(&sandbox, "seq 1 1000000 | $T --stdin hash -- head -n 1");
+    assert_eq!(output.stdout, b"1\n");
+    // What a command does not read is left for the next.
+    let left = shell(&sandbox, "seq 1 3 | { $T -q -- true; cat; }");
+    assert_eq!(left.stdout, b"1\n2\n3\n");
+}
+
+#[test]
+fn a_run_that_reads_from_a_pipe_is_not_stored_and_one_that_does_not_is() {
+    let sandbox = Sandbox::new();
+    for _ in 0..2 {
+        let reads = shell(&sandbox, "echo a | $T -- cat");
+        assert!(line(&reads).contains("not cached: `cat` read standard input"), "{}", line(&reads));
+    }
+    for outcome in ["stored", "hit"] {
+        let ignores = shell(&sandbox, "echo a | $T -- echo b");
+        assert!(line(&ignores).contains(outcome), "{}", line(&ignores));
+    }
+}
+
+#[test]
+fn a_file_as_standard_input_counts_from_where_it_stands() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in", "1\n2\n");
+    let run = |skipped: &str| shell(&sandbox, &format!("{{ {skipped} $T -- cat; }} < in"));
+    for outcome in ["stored", "hit"] {
+        let whole = run("");
+        assert!(line(&whole).contains(outcome) && whole.stdout == b"1\n2\n", "{}", line(&whole));
+        let rest = run("read skipped;");
+        assert!(line(&rest).contains(outcome) && rest.stdout == b"2\n", "{}", line(&rest));
+    }
+    sandbox.write("in", "1\n3\n");
+    assert!(line(&run("")).contains("standard input"));
+}
+
+#[test]
+fn files_that_output_goes_to_are_written_where_and_as_they_stand() {
+    let sandbox = Sandbox::new();
+    let script = "sh -c 'echo out; echo err >&2; echo more'";
+    // At an offset, appended to, shared, each on its own, and one over the other.
+    let redirections = [
+        "{ printf 'head\\n'; RUN; printf 'tail\\n'; } > log",
+        "printf 'old\\n' > log; RUN >> log",
+        "RUN > log 2>&1",
+        "RUN > log 2> errors",
+        "{ printf '0123456789abcdef'; } > log; RUN 1<> log",
+    ];
+    let result = |run: &str| {
+        redirections.map(|redirection| {
+            let _ = fs::remove_file(sandbox.path("errors"));
+            let output = shell(&sandbox, &redirection.replace("RUN", run));
+            let errors = fs::read(sandbox.path("errors")).unwrap_or_default();
+            (output.stdout, output.stderr, fs::read(sandbox.path("log")).expect("written"), errors)
+        })
+    };
+    let untraced = result(script);
+    for _ in 0..2 {
+        assert_eq!(result(&format!("$T -q -- {script}")), untraced);
+    }
+}
+
+#[test]
+fn other_descriptors_are_inherited() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in", "from three\n");
+    let script = "$T -q -- sh -c 'cat <&3; echo to four >&4' 3< in 4> out";
+    let output = shell(&sandbox, script);
+    assert_eq!((&output.stdout[..], &*sandbox.read("out")), (&b"from three\n"[..], "to four\n"));
+    // A pipe to a parent, as the job server of make is.
+    let piped = shell(&sandbox, "{ $T -q -- sh -c 'echo token >&5' 5>&1 | cat; }");
+    assert_eq!(piped.stdout, b"token\n");
+}
