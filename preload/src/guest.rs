@@ -201,7 +201,7 @@ impl Guest {
 
     #[cold]
     fn meet_process(&self) -> u32 {
-        let pid = syscall::own_pid() as u32;
+        let pid = syscall::outer_pid(self.cookie);
         let first = self.process.pid.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if first {
             let parent = self.last_pid.swap(pid, Ordering::Relaxed);

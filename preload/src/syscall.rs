@@ -91,7 +91,7 @@ pub(crate) fn errno_location() -> u64 {
     __errno_location as *const () as u64
 }
 
-pub(crate) fn own_pid() -> u64 {
+fn own_pid() -> u64 {
     // SAFETY: touches no memory.
     unsafe { syscall(__NR_getpid, [0; 5], 0) as u64 }
 }
@@ -153,6 +153,21 @@ pub(crate) unsafe fn link_target(path: &core::ffi::CStr, start: *mut u8, room: u
     let arguments = [CWD, path.as_ptr() as u64, start as u64, room as u64, 0];
     // SAFETY: the caller's; `path` ends in NUL.
     unsafe { syscall(__NR_readlinkat, arguments, pass) }
+}
+
+/// The number of this process as tracerun knows it: the ring was found by tracerun's `/proc`, which says so even if in a pid
+/// namespace of its own the process goes by another number.
+pub(crate) fn outer_pid(pass: u64) -> u32 {
+    let mut digits = [0_u8; 16];
+    // SAFETY: `digits` is as long as said.
+    let length = unsafe { link_target(c"/proc/self", digits.as_mut_ptr(), digits.len(), pass) };
+    let digits = digits.get(..length.max(0) as usize).unwrap_or_default();
+    let number = digits.iter().try_fold(0_u32, |number, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit < 10).then(|| number.wrapping_mul(10).wrapping_add(u32::from(digit)))
+    });
+    // After a chroot there may be no such link, and the trace has a gap.
+    number.filter(|&number| number != 0).unwrap_or_else(|| own_pid() as u32)
 }
 
 /// The beginning of a file, as much as fits: the number of bytes or an error.

@@ -24,7 +24,7 @@ mod glibc {
     use shm_protocol::calls::Call;
 
     use super::CallSite;
-    use crate::os::filter::watched;
+    use crate::os::abi::watched;
 
     /// The calls that are worth it: programs make thousands of them by way of other functions. Each page that holds one of
     /// their sites is copied in every process.
@@ -56,10 +56,10 @@ mod glibc {
         const MOV_TO_EAX: u8 = 0xb8;
         let site = |end: usize| {
             let &[MOV_TO_EAX, a, b, c, d] = text.get(end.checked_sub(5)?..end)? else { return None };
-            let number = i32::from_le_bytes([a, b, c, d]);
+            let number = u32::from_le_bytes([a, b, c, d]);
             let offset = (text.as_ptr() as usize + end - 5).wrapping_sub(anchor) as isize;
             let hot = HOT.contains(&watched(number)?);
-            hot.then_some(CallSite { offset: i32::try_from(offset).ok()?, number: number.cast_unsigned() })
+            hot.then_some(CallSite { offset: i32::try_from(offset).ok()?, number })
         };
         memmem::find_iter(text, SYSCALL).filter_map(site).collect()
     }
@@ -105,10 +105,7 @@ mod glibc {
         fn libc_opens_and_looks_by_itself() {
             let found = find();
             for name in [Call::openat, Call::newfstatat, Call::readlink, Call::getdents64] {
-                assert!(
-                    found.iter().any(|site| watched(site.number as i32) == Some(name)),
-                    "{name:?} in {found:?}"
-                );
+                assert!(found.iter().any(|site| watched(site.number) == Some(name)), "{name:?} in {found:?}");
             }
         }
 

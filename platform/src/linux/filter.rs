@@ -1,19 +1,12 @@
-//! The seccomp filter: a decision tree over system call numbers, generated from the table of watched calls.
+//! The seccomp filter: a decision tree over system call numbers for each ABI, generated from the table of watched calls.
 
 use libc::{
-    BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
+    BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
     SECCOMP_RET_USER_NOTIF, sock_filter,
 };
-use shm_protocol::calls::{Call, Meaning};
+use shm_protocol::calls::Call;
 
-/// `AUDIT_ARCH_*` of the system calls that the table describes (linux/audit.h).
-#[cfg(target_arch = "x86_64")]
-pub(super) const NATIVE_ARCH: u32 = 0xc000_003e;
-#[cfg(target_arch = "aarch64")]
-pub(super) const NATIVE_ARCH: u32 = 0xc000_00b7;
-
-/// From here on x86-64 numbers are of the x32 ABI (`__X32_SYSCALL_BIT`); no other ABI numbers calls so high.
-const X32: u32 = 0x4000_0000;
+use super::abi::{self, I386_ARCH, NATIVE_ARCH, X32_BIT};
 
 /// Offsets in `struct seccomp_data` (linux/seccomp.h), whose words are little-endian on both architectures.
 mod offset {
@@ -25,62 +18,86 @@ mod offset {
     }
 }
 
-macro_rules! numbers {
-    ($($(#[$where:meta])* $name:ident $number:ident ($($argument:ident),*) = $meaning:expr;)*) => {
-        &[$($(#[$where])* (linux_raw_sys::general::$number, Call::$name),)*]
-    };
-}
-
-/// Every watched call of this architecture, with its number.
-const WATCHED: &[(u32, Call)] = shm_protocol::watched_calls!(numbers);
-
-/// The watched call with this number.
-pub(super) fn watched(number: i32) -> Option<Call> {
-    WATCHED.iter().find(|(known, _)| i64::from(*known) == i64::from(number)).map(|(_, call)| *call)
-}
-
 /// What the filter does with a watched call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// Let it through if it carries the pass, else notify.
     UnlessPassed,
     /// The same, but only for descriptor 0.
-    StdinUnlessPassed,
+    Stdin,
+    /// The same, but only if it names an address (`sendto`, whose fifth argument that is).
+    Addressed,
 }
 
-/// Builds the filter: watched calls without `cookie` in their sixth argument, and all calls of a foreign ABI,
+/// The leaves of a tree. Reads of descriptor 0 are watched if `watch_stdin`.
+fn leaves(calls: impl Iterator<Item = (u32, Option<Call>)>, watch_stdin: bool) -> Vec<(u32, Verdict)> {
+    let verdict = |call: Option<Call>| match call {
+        Some(call) if abi::reads_descriptor(call) => watch_stdin.then_some(Verdict::Stdin),
+        Some(Call::sendto) => Some(Verdict::Addressed),
+        _ => Some(Verdict::UnlessPassed),
+    };
+    let mut leaves: Vec<_> = calls.filter_map(|(number, call)| Some((number, verdict(call)?))).collect();
+    leaves.sort_unstable_by_key(|(number, _)| *number);
+    leaves
+}
+
+/// Builds the filter: watched calls without `cookie` in their sixth argument, and all calls of an ABI that is not known,
 /// notify the supervisor; everything else is allowed. Reads of descriptor 0 are watched if `watch_stdin`.
 pub(super) fn build(cookie: u64, watch_stdin: bool) -> Vec<sock_filter> {
-    let mut leaves: Vec<(u32, Verdict)> = WATCHED
-        .iter()
-        .filter_map(|&(number, call)| match call.meaning([0; 6]) {
-            Meaning::ReadDescriptor(_) => watch_stdin.then_some((number, Verdict::StdinUnlessPassed)),
-            _ => Some((number, Verdict::UnlessPassed)),
-        })
-        .collect();
-    leaves.sort_unstable_by_key(|(number, _)| *number);
+    let some = |(number, call)| (number, Some(call));
+    let native = section(&leaves(abi::native().map(some), watch_stdin), Some(cookie));
+    // What the library does not do, nobody has a pass for.
+    let x32 = section(&leaves(abi::x32().map(some), watch_stdin), None);
+    let i386 = section(&leaves(abi::i386(), watch_stdin), None);
 
+    let statement = |code: u32, k| sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let jump =
+        |condition: u32, k, jt, jf| sock_filter { code: (BPF_JMP | condition | BPF_K) as u16, jt, jf, k };
+    let load = |offset| statement(BPF_LD | BPF_W | BPF_ABS, offset);
+    let skip = |count: usize| statement(BPF_JMP | BPF_JA, count as u32);
+    let mut program = vec![
+        load(offset::ARCH),
+        jump(BPF_JEQ, NATIVE_ARCH, 4, 0),
+        jump(BPF_JEQ, I386_ARCH, 0, 2),
+        load(offset::NUMBER),
+        skip(4 + native.len() + x32.len()),
+        statement(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        load(offset::NUMBER),
+        jump(BPF_JGE, X32_BIT, 0, 1),
+        skip(native.len()),
+    ];
+    program.extend(native.into_iter().chain(x32).chain(i386));
+    program
+}
+
+/// The decision on a call of one ABI, whose number is loaded.
+fn section(leaves: &[(u32, Verdict)], cookie: Option<u64>) -> Vec<sock_filter> {
     let mut program = Assembler::default();
-    program.load(offset::ARCH);
-    program.jump(BPF_JEQ, NATIVE_ARCH, Label::Next, Label::Notify);
-    program.load(offset::NUMBER);
-    program.jump(BPF_JGE, X32, Label::Notify, Label::Next);
-    program.tree(&leaves);
+    program.tree(leaves);
+    // Nothing is watched in a tree without leaves.
+    program.jump(BPF_JEQ, 0, Label::Allow, Label::Allow);
 
     program.mark(Label::Stdin);
     program.load(offset::argument(0));
     program.jump(BPF_JEQ, 0, Label::Pass, Label::Allow);
 
-    program.mark(Label::Pass);
-    program.load(offset::argument(5));
-    program.jump(BPF_JEQ, cookie as u32, Label::Next, Label::Notify);
-    program.load(offset::argument(5) + 4);
-    program.jump(BPF_JEQ, (cookie >> 32) as u32, Label::Allow, Label::Notify);
+    program.mark(Label::Addressed);
+    program.load(offset::argument(4));
+    program.jump(BPF_JEQ, 0, Label::Next, Label::Pass);
+    program.load(offset::argument(4) + 4);
+    program.jump(BPF_JEQ, 0, Label::Allow, Label::Pass);
 
-    program.mark(Label::Allow);
-    program.answer(SECCOMP_RET_ALLOW);
+    program.mark(Label::Pass);
+    if let Some(cookie) = cookie {
+        program.load(offset::argument(5));
+        program.jump(BPF_JEQ, cookie as u32, Label::Next, Label::Notify);
+        program.load(offset::argument(5) + 4);
+        program.jump(BPF_JEQ, (cookie >> 32) as u32, Label::Allow, Label::Notify);
+    }
     program.mark(Label::Notify);
     program.answer(SECCOMP_RET_USER_NOTIF);
+    program.mark(Label::Allow);
+    program.answer(SECCOMP_RET_ALLOW);
     program.link()
 }
 
@@ -92,6 +109,7 @@ enum Label {
     /// So many instructions after the next.
     Skip(u8),
     Stdin,
+    Addressed,
     Pass,
     Allow,
     Notify,
@@ -133,7 +151,8 @@ impl Assembler {
             [(number, verdict)] => {
                 let then = match verdict {
                     Verdict::UnlessPassed => Label::Pass,
-                    Verdict::StdinUnlessPassed => Label::Stdin,
+                    Verdict::Stdin => Label::Stdin,
+                    Verdict::Addressed => Label::Addressed,
                 };
                 self.jump(BPF_JEQ, *number, then, Label::Allow);
             }
@@ -191,6 +210,7 @@ mod tests {
                     };
                 }
                 code if code == BPF_RET | BPF_K => return instruction.k,
+                code if code == BPF_JMP | BPF_JA => place += instruction.k as usize,
                 code => {
                     let holds = match code & 0xf0 {
                         BPF_JEQ => accumulator == instruction.k,
@@ -208,15 +228,19 @@ mod tests {
     #[test]
     fn every_watched_call_notifies_unless_it_carries_the_pass() {
         let program = build(COOKIE, true);
-        for &(number, call) in WATCHED {
-            assert_eq!(run(&program, NATIVE_ARCH, number, [0; 6]), SECCOMP_RET_USER_NOTIF, "{call:?}");
+        for (number, call) in abi::native() {
             assert_eq!(
-                run(&program, NATIVE_ARCH, number, [0, 0, 0, 0, 0, COOKIE]),
+                run(&program, NATIVE_ARCH, number, [0, 0, 0, 0, 1, 0]),
+                SECCOMP_RET_USER_NOTIF,
+                "{call:?}"
+            );
+            assert_eq!(
+                run(&program, NATIVE_ARCH, number, [0, 0, 0, 0, 1, COOKIE]),
                 SECCOMP_RET_ALLOW,
                 "{call:?}"
             );
             for almost in [COOKIE ^ 1, COOKIE ^ 1 << 32, u64::from(COOKIE as u32)] {
-                let arguments = [0, 0, 0, 0, 0, almost];
+                let arguments = [0, 0, 0, 0, 1, almost];
                 assert_eq!(run(&program, NATIVE_ARCH, number, arguments), SECCOMP_RET_USER_NOTIF, "{call:?}");
             }
         }
@@ -225,8 +249,9 @@ mod tests {
     #[test]
     fn every_other_call_is_allowed() {
         let program = build(COOKIE, true);
-        for number in (0..600).filter(|&number| watched(number).is_none()) {
-            assert_eq!(run(&program, NATIVE_ARCH, number as u32, [0; 6]), SECCOMP_RET_ALLOW, "{number}");
+        let watched = |number| abi::native().any(|(known, _)| known == number);
+        for number in (0..600).filter(|&number| !watched(number)) {
+            assert_eq!(run(&program, NATIVE_ARCH, number, [0; 6]), SECCOMP_RET_ALLOW, "{number}");
         }
     }
 
@@ -239,10 +264,41 @@ mod tests {
     }
 
     #[test]
-    fn foreign_abis_always_notify() {
+    fn what_is_sent_is_watched_only_with_an_address() {
+        let (program, sendto) = (build(COOKIE, false), libc::SYS_sendto as u32);
+        assert_eq!(run(&program, NATIVE_ARCH, sendto, [9, 8, 7, 6, 0, 0]), SECCOMP_RET_ALLOW);
+        assert_eq!(run(&program, NATIVE_ARCH, sendto, [9, 8, 7, 6, 1 << 32, 0]), SECCOMP_RET_USER_NOTIF);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_same_calls_of_other_abis_notify_even_with_the_pass_and_others_are_allowed() {
         let program = build(COOKIE, false);
+        let passed = [0, 0, 0, 0, 1, COOKIE];
+        let watched = |number| abi::i386().any(|(known, _)| known == number);
+        let (read, readv) = ([3, X32_BIT], [145, X32_BIT | 515]);
+        for number in 0..600 {
+            let notified = watched(number) && !read.contains(&number) && !readv.contains(&number);
+            assert_eq!(
+                run(&program, I386_ARCH, number, passed) == SECCOMP_RET_USER_NOTIF,
+                notified,
+                "{number}"
+            );
+        }
+        for number in X32_BIT..X32_BIT + 600 {
+            let watched = abi::x32().any(|(known, _)| known == number);
+            let notified = watched && !read.contains(&number) && !readv.contains(&number);
+            assert_eq!(
+                run(&program, NATIVE_ARCH, number, passed) == SECCOMP_RET_USER_NOTIF,
+                notified,
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_abi_that_is_not_known_always_notifies() {
         let passed = [0, 0, 0, 0, 0, COOKIE];
-        assert_eq!(run(&program, 0x4000_0003, 4, passed), SECCOMP_RET_USER_NOTIF);
-        assert_eq!(run(&program, NATIVE_ARCH, X32 | 1, passed), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(run(&build(COOKIE, false), 0x4000_0028, 4, passed), SECCOMP_RET_USER_NOTIF);
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use shm_protocol::session::{Session, VARIABLE};
 
+use super::stub;
+
 /// File name of the library.
 const FILE: &str = "libtracerun_preload.so";
 
@@ -18,6 +20,9 @@ const LD_PRELOAD: &str = "LD_PRELOAD";
 /// it as the name of a folder. Each with what it must point to in order to lead back to the library.
 const LIB_FOLDERS: &[(&str, &str)] =
     &[("lib64", "."), ("$LIB", "."), ("lib/x86_64-linux-gnu", ".."), ("lib/aarch64-linux-gnu", "..")];
+
+/// The same for 32-bit programs, which find a library there that does nothing.
+const NARROW_FOLDERS: &[&str] = &["lib32", "lib/i386-linux-gnu"];
 
 /// Writes the library into `folder`, unless it is there: `folder` must be named after the content. Any number of
 /// processes may do so at once.
@@ -33,6 +38,15 @@ pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
     for (name, target) in LIB_FOLDERS {
         std::os::unix::fs::symlink(target, making.join(name))?;
     }
+    for name in NARROW_FOLDERS {
+        fs::create_dir_all(making.join(name))?;
+        fs::write(making.join(name).join(FILE), stub::i386())?;
+    }
+    // `lib` is where either kind looks: 64-bit programs where there is no other folder for them (Arch), 32-bit ones
+    // where those have `lib64` (Fedora, SUSE) or a name of their own (Debian).
+    let wide = fs::read_link("/usr/lib64").is_ok_and(|target| target.ends_with("lib"));
+    let target = if wide { Path::new("..") } else { Path::new("../lib32") };
+    std::os::unix::fs::symlink(target.join(FILE), making.join("lib").join(FILE))?;
     fs::File::open(making.join(FILE))?.sync_all()?;
     match fs::rename(&making, folder) {
         Ok(()) => Ok(()),
@@ -110,6 +124,9 @@ mod tests {
         });
         for (name, _) in LIB_FOLDERS {
             assert_eq!(fs::read(folder.join(name).join(FILE)).expect(name), b"library");
+        }
+        for name in NARROW_FOLDERS {
+            assert_eq!(fs::read(folder.join(name).join(FILE)).expect(name), stub::i386());
         }
         assert_eq!(fs::read_dir(cache.path().join("lib")).expect("a folder").count(), 1);
     }

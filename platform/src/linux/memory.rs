@@ -5,6 +5,8 @@ use std::io::IoSliceMut;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
+use super::abi::Width;
+
 /// Longest path that the kernel takes, with its NUL (`PATH_MAX`).
 const PATH_MAX: usize = 4096;
 
@@ -82,21 +84,19 @@ impl Memory {
         Ok(())
     }
 
-    /// The strings of the NULL-terminated vector of pointers at `address`, each with its NUL, as many as fit
-    /// into `limit` bytes.
-    pub(super) fn strings(self, address: u64, limit: usize) -> Vec<u8> {
+    /// The strings of the NULL-terminated vector of pointers of this `width` at `address`, each with its NUL, as
+    /// many as fit into `limit` bytes.
+    pub(super) fn strings(self, address: u64, width: Width, limit: usize) -> Vec<u8> {
         const POINTERS: usize = 32;
         let mut text = Vec::new();
         let mut block = [0_u8; 8 * POINTERS];
+        let block = &mut block[..POINTERS * width.bytes()];
         for start in (address..).step_by(block.len()) {
-            let Ok(count) = self.read(start, &mut block) else {
+            let Ok(count) = self.read(start, block) else {
                 break;
             };
-            let pointers: Vec<u64> = block[..count]
-                .chunks_exact(8)
-                .map(|pointer| u64::from_le_bytes(pointer.try_into().unwrap_or_default()))
-                .take_while(|&pointer| pointer != 0)
-                .collect();
+            let pointers: Vec<u64> =
+                width.words(&block[..count]).take_while(|&pointer| pointer != 0).collect();
             let heads = self.heads(&pointers);
             for (&pointer, head) in pointers.iter().zip(heads) {
                 let before = text.len();
@@ -170,8 +170,8 @@ mod tests {
             ["cc", "-c", "a.c"].iter().map(|text| std::ffi::CString::new(*text).expect("no NUL")).collect();
         let mut pointers: Vec<u64> = strings.iter().map(|text| text.as_ptr() as u64).collect();
         pointers.push(0);
-        assert_eq!(own().strings(pointers.as_ptr() as u64, 1000), b"cc\0-c\0a.c\0");
-        assert_eq!(own().strings(pointers.as_ptr() as u64, 8), b"cc\0-c\0");
+        assert_eq!(own().strings(pointers.as_ptr() as u64, Width::Eight, 1000), b"cc\0-c\0a.c\0");
+        assert_eq!(own().strings(pointers.as_ptr() as u64, Width::Eight, 8), b"cc\0-c\0");
     }
 
     #[test]
@@ -182,11 +182,11 @@ mod tests {
         pointers.push(0);
         let expected: Vec<u8> =
             strings.iter().flat_map(std::ffi::CString::as_bytes_with_nul).copied().collect();
-        assert_eq!(own().strings(pointers.as_ptr() as u64, 1 << 20), expected);
+        assert_eq!(own().strings(pointers.as_ptr() as u64, Width::Eight, 1 << 20), expected);
         // What cannot be read ends it.
         pointers[50] = 8;
         let expected: Vec<u8> =
             strings[..50].iter().flat_map(std::ffi::CString::as_bytes_with_nul).copied().collect();
-        assert_eq!(own().strings(pointers.as_ptr() as u64, 1 << 20), expected);
+        assert_eq!(own().strings(pointers.as_ptr() as u64, Width::Eight, 1 << 20), expected);
     }
 }

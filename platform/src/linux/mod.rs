@@ -6,15 +6,18 @@ pub(crate) mod process;
 pub(crate) mod terminal;
 pub(crate) mod tracing;
 
+mod abi;
 mod address;
 mod attributes;
 mod call_sites;
 mod copy;
 mod filter;
+mod guard;
 mod memory;
 mod net;
 mod ring;
 mod seccomp;
+mod stub;
 mod supervisor;
 mod target;
 mod turns;

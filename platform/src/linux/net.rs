@@ -12,6 +12,7 @@ use std::time::Duration;
 use libc::sock_filter;
 use shm_protocol::access::Gap;
 
+use super::guard::{Guard, InHand};
 use super::ring::SharedRing;
 use super::seccomp::{self, Listener};
 use super::supervisor::Supervisor;
@@ -26,6 +27,7 @@ fn threads_at_once() -> usize {
 pub(super) struct Net {
     supervisor: Arc<Supervisor>,
     threads: Vec<JoinHandle<io::Result<()>>>,
+    guard: Guard,
 }
 
 /// Why a command could not be started under the net.
@@ -61,11 +63,20 @@ impl Net {
         // before, and neither allocates nor locks: upgrading and dropping a count that others hold frees nothing.
         unsafe { command.pre_exec(enter) };
 
+        let in_hand = InHand::new().map_err(NetError::Refused)?;
         let (sender, receiver) = mpsc::channel();
         let first = Builder::new().name("supervisor".into()).spawn(move || {
             let supervisor = match greet(report, |listener, pid| {
                 let at_once = threads_at_once();
-                Arc::new(Supervisor::new(Listener::new(listener), pid, sink, ring, own_folder, at_once))
+                Arc::new(Supervisor::new(
+                    Listener::new(listener),
+                    pid,
+                    sink,
+                    ring,
+                    own_folder,
+                    at_once,
+                    in_hand,
+                ))
             }) {
                 Ok(Some(supervisor)) => supervisor,
                 Ok(None) => return Ok(()),
@@ -75,9 +86,12 @@ impl Net {
                     return Ok(());
                 }
             };
-            let _ = sender.send(Ok(Arc::clone(&supervisor)));
             { go }.write_all(&[1])?;
-            supervisor.serve()
+            // The child is held at its exec until it is guarded; without a guard that fails.
+            let guard = supervisor.guard();
+            let served = guard.is_ok();
+            let _ = sender.send(guard.map(|guard| (Arc::clone(&supervisor), guard)));
+            if served { supervisor.serve() } else { Ok(()) }
         });
         let first = first.map_err(NetError::Refused)?;
         let spawned = command.spawn();
@@ -86,7 +100,7 @@ impl Net {
         drop(ends);
         let greeted = receiver.recv();
         match (spawned, greeted) {
-            (Ok(child), Ok(Ok(supervisor))) => {
+            (Ok(child), Ok(Ok((supervisor, guard)))) => {
                 let mut threads = vec![first];
                 // One more, for when one has work that takes long.
                 for _ in 0..threads_at_once() {
@@ -95,7 +109,7 @@ impl Net {
                     threads
                         .extend(Builder::new().name("supervisor".into()).spawn(move || supervisor.serve()));
                 }
-                Ok((child, Self { supervisor, threads }))
+                Ok((child, Self { supervisor, threads, guard }))
             }
             (Err(_), Ok(Err(error))) => Err(NetError::Refused(error)),
             (Err(error), _) => Err(NetError::Command(error)),
@@ -110,15 +124,15 @@ impl Net {
     }
 
     /// Waits up to `grace` for the whole tree to be gone. What is still there then goes on without being looked
-    /// at, its calls let through by a process that stays behind for that.
+    /// at, its calls let through by the guard.
     pub(super) fn finish(self, grace: Duration, report: &mut CaptureReport) {
         let listener = self.supervisor.listener();
-        if !listener.wait_for_end(grace) {
+        if listener.wait_for_end(grace) {
+            self.guard.dismiss();
+        } else {
             report.survivors = self.supervisor.survivors();
             stop(&self.threads, &self.supervisor);
-            if let Err(error) = stay_behind(&self.supervisor) {
-                report.gaps.push(GapReport { gap: Gap::SupervisorFailed, detail: error.to_string() });
-            }
+            self.guard.take_over();
         }
         for thread in self.threads {
             match thread.join() {
@@ -192,24 +206,5 @@ fn stop(threads: &[JoinHandle<io::Result<()>>], supervisor: &Supervisor) {
             unsafe { libc::pthread_kill(thread.as_pthread_t(), libc::SIGURG) };
             std::thread::sleep(Duration::from_millis(1));
         }
-    }
-}
-
-/// Leaves a process behind that lets the calls of what is left of the tree continue, until it is gone.
-fn stay_behind(supervisor: &Supervisor) -> io::Result<()> {
-    let listener = supervisor.listener();
-    // SAFETY: the child makes system calls only, on memory that it has, and never returns.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
-                // SAFETY: SIG_IGN is a valid disposition for these signals.
-                unsafe { libc::signal(signal, libc::SIG_IGN) };
-            }
-            listener.let_everything_continue();
-            // SAFETY: ends the process without running anything of its parent's.
-            unsafe { libc::_exit(0) }
-        }
-        _ => Ok(()),
     }
 }

@@ -124,9 +124,14 @@ impl Listener {
         }
     }
 
-    /// Answers a held call. That the caller is gone meanwhile is no error.
-    pub(super) fn answer(&self, held: &seccomp_notif, answer: Answer) {
-        let mut response = seccomp_notif_resp { id: held.id, val: 0, error: 0, flags: 0 };
+    /// The number of its descriptor.
+    pub(super) fn number(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Answers the held call `id`. That the caller is gone meanwhile is no error.
+    pub(super) fn answer(&self, id: u64, answer: Answer) {
+        let mut response = seccomp_notif_resp { id, val: 0, error: 0, flags: 0 };
         match answer {
             Answer::Continue => response.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
             Answer::Fail(errno) => response.error = -errno,
@@ -174,7 +179,7 @@ impl Listener {
     /// Async-signal-safe: it runs in a forked child of a process with threads.
     pub(super) fn let_everything_continue(&self) {
         while let Ok(Some(held)) = self.receive(|| false) {
-            self.answer(&held, Answer::Continue);
+            self.answer(held.id, Answer::Continue);
         }
     }
 }

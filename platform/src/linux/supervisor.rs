@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libc::seccomp_notif;
@@ -13,8 +13,9 @@ use shm_protocol::calls::{Call, Meaning, Name, Needs, Touch};
 use shm_protocol::path::Joined;
 use shm_protocol::record::{Event, Exit, Image, Record};
 
+use super::abi::{self, Decoded, Made, Width};
 use super::address::{self, Address};
-use super::filter::{self, NATIVE_ARCH};
+use super::guard::{Guard, InHand};
 use super::ring::SharedRing;
 use super::seccomp::{Answer, Listener};
 use super::target::{self, Kin, Look, Target, Unnamed};
@@ -39,6 +40,9 @@ pub(super) struct Supervisor {
     turns: Turns,
     /// Somebody has bound a socket to an address of the network.
     serves: AtomicBool,
+    /// How many threads have begun to serve.
+    threads: AtomicUsize,
+    in_hand: InHand,
     stopped: AtomicBool,
 }
 
@@ -73,6 +77,7 @@ impl Supervisor {
         ring: Option<Arc<SharedRing>>,
         own_folder: Option<Vec<u8>>,
         threads_at_once: usize,
+        in_hand: InHand,
     ) -> Self {
         let mut processes = Processes::default();
         processes.known.insert(root, Known::default());
@@ -86,6 +91,8 @@ impl Supervisor {
             interpreters: Mutex::default(),
             turns: Turns::new(threads_at_once),
             serves: AtomicBool::new(false),
+            threads: AtomicUsize::new(0),
+            in_hand,
             stopped: AtomicBool::new(false),
         }
     }
@@ -105,6 +112,14 @@ impl Supervisor {
         self.stopped.store(true, Ordering::Release);
     }
 
+    /// Starts the guard of this supervisor's calls.
+    ///
+    /// # Errors
+    /// No process can be made.
+    pub(super) fn guard(&self) -> io::Result<Guard> {
+        Guard::start(&self.listener, &self.in_hand)
+    }
+
     pub(super) fn listener(&self) -> &Listener {
         &self.listener
     }
@@ -115,6 +130,7 @@ impl Supervisor {
     /// The listener can't be used any more, or something failed while a call was looked at.
     pub(super) fn serve(&self) -> io::Result<()> {
         let listener = &self.listener;
+        let number = self.threads.fetch_add(1, Ordering::Relaxed);
         let mut buffer = Vec::new();
         let mut failure = None;
         loop {
@@ -123,9 +139,10 @@ impl Supervisor {
                 let Some(held) = listener.receive(|| self.stopped.load(Ordering::Acquire))? else {
                     return failure.map_or(Ok(()), Err);
                 };
+                self.in_hand.note(number, held.id);
                 // Whatever goes wrong here, the process whose call is held must get on.
                 let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&held, &mut buffer, &turn)));
-                listener.answer(&held, judged.as_ref().copied().unwrap_or(Answer::Continue));
+                listener.answer(held.id, judged.as_ref().copied().unwrap_or(Answer::Continue));
                 if let Err(panic) = judged {
                     failure.get_or_insert_with(|| io::Error::other(describe(&*panic)));
                 }
@@ -136,12 +153,15 @@ impl Supervisor {
     fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>, turn: &Turn<'_>) -> Answer {
         // Any held call may change something.
         let time_ns = self.ring.as_ref().map_or_else(now_ns, |shared| shared.ring().time_of_change(now_ns));
-        let call = if held.data.arch == NATIVE_ARCH { filter::watched(held.data.nr) } else { None };
-        let target = self.target(held.pid, matches!(call, Some(Call::execve | Call::execveat)));
+        let decoded = abi::decode(&held.data);
+        let executes = matches!(decoded, Decoded::Watched(Made { call: Call::execve | Call::execveat, .. }));
+        let target = self.target(held.pid, executes);
         let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer, turn };
-        match call {
-            Some(call) => judgement.call(call),
-            None => {
+        match decoded {
+            Decoded::Watched(made) => judgement.call(made),
+            Decoded::Socket { call, array, count } => judgement.socket_call(call, array, count),
+            Decoded::Unwatched => Answer::Continue,
+            Decoded::Foreign => {
                 judgement.send(Event::Gap(Gap::ForeignAbi));
                 Answer::Continue
             }
@@ -229,8 +249,23 @@ impl Judgement<'_> {
         self.supervisor.sink.record(&Record { pid: self.target.process, time_ns: self.time_ns, event });
     }
 
-    fn call(&mut self, call: Call) -> Answer {
-        let mut meaning = call.meaning(self.held.data.args);
+    /// A call on a socket, with its arguments of four bytes each in an array.
+    fn socket_call(&mut self, call: Call, array: u64, count: usize) -> Answer {
+        let width = Width::Four;
+        let mut bytes = [0; 6 * 4];
+        let bytes = &mut bytes[..count * width.bytes()];
+        // Where the array can't be read, nor can the kernel.
+        if self.target.memory().read(array, bytes).is_ok_and(|read| read == bytes.len()) {
+            let mut arguments = [0; 6];
+            arguments.iter_mut().zip(width.words(bytes)).for_each(|(argument, word)| *argument = word);
+            return self.call(Made { call, arguments, width });
+        }
+        Answer::Continue
+    }
+
+    fn call(&mut self, made: Made) -> Answer {
+        let Made { call, arguments, width } = made;
+        let mut meaning = call.meaning(arguments);
         if let Meaning::OpenHow { dir, path, how } = meaning {
             // An unreadable `open_how` makes the call fail with EFAULT.
             let Ok(flags) = self.target.memory().word(how) else {
@@ -248,7 +283,7 @@ impl Judgement<'_> {
                 self.touch(call, touch);
                 self.supervisor.directories_moved();
             }
-            Meaning::Execute { file, argv } => self.execute(call, file, argv),
+            Meaning::Execute { file, argv } => self.execute(call, file, argv, width),
             Meaning::Exit(status) => {
                 self.send(Event::Exit(Exit::Code(status)));
                 self.supervisor.forget(self.target.process);
@@ -260,6 +295,7 @@ impl Judgement<'_> {
             }
             Meaning::Connect { address, length } => self.address(call, address, length, AccessKind::Stat),
             Meaning::Bind { address, length } => self.address(call, address, length, AccessKind::Write),
+            Meaning::SendMessages { messages, count } => self.messages(call, messages, count, width),
             Meaning::IoUring => {
                 self.send(Event::IoUringRefused);
                 return Answer::Fail(libc::EPERM);
@@ -388,7 +424,7 @@ impl Judgement<'_> {
         look
     }
 
-    fn execute(&mut self, call: Call, file: Touch, argv: u64) {
+    fn execute(&mut self, call: Call, file: Touch, argv: u64, width: Width) {
         let Some(path) = self.name(file) else { return };
         let look = target::look(&path, file.follow);
         let executable = look
@@ -408,7 +444,7 @@ impl Judgement<'_> {
             *self.buffer = path;
             return;
         }
-        let argv = self.target.memory().strings(argv, ARGV_LIMIT);
+        let argv = self.target.memory().strings(argv, width, ARGV_LIMIT);
         let cwd = self.supervisor.cwd_at_exec(self.target);
         self.send(Event::Exec(Image { exe: &path, cwd: &cwd, argv: &argv }));
         access(&path, outcome);
@@ -421,6 +457,26 @@ impl Judgement<'_> {
             access(&path, target::look(&path, true).outcome);
         }
         *self.buffer = path;
+    }
+
+    /// Messages, of which each may go to an address of its own.
+    fn messages(&mut self, call: Call, messages: u64, count: u64, width: Width) {
+        // `struct mmsghdr` is a `struct msghdr` of seven words and a length; it begins with an address and its length.
+        let size = 8 * width.bytes();
+        // `UIO_MAXIOV`: the kernel sends no more at once.
+        for place in 0..count.min(1024) {
+            let mut bytes = [0; 16];
+            let head = &mut bytes[..2 * width.bytes()];
+            let at = messages.wrapping_add(place * size as u64);
+            if self.target.memory().read(at, head) != Ok(head.len()) {
+                return;
+            }
+            let mut words = width.words(head);
+            if let (Some(address @ 1..), Some(length)) = (words.next(), words.next()) {
+                // The length has four bytes in either case.
+                self.address(call, address, u64::from(length as u32), AccessKind::Stat);
+            }
+        }
     }
 
     /// A socket address, of a peer or, for a `write`, to be bound to.

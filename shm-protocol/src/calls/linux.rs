@@ -6,8 +6,8 @@
 
 use super::meaning::{
     CWD, Meaning, descriptor_metadata_changed, directory_changed, directory_changed_to, executed,
-    handle_asked, link_read, linked, listed, looked_up, made, metadata_changed, namespaces_changed, opened,
-    removed, renamed, truncated,
+    handle_asked, link_read, linked, listed, looked_up, made, metadata_changed, mounted, opened, removed,
+    renamed, truncated,
 };
 
 /// Expands `$with!` with the table of watched system calls.
@@ -55,11 +55,10 @@ macro_rules! watched_calls {
             fchdir __NR_fchdir (fd) = directory_changed_to(fd);
             chroot __NR_chroot (_path) = Meaning::ChangeRoot;
             pivot_root __NR_pivot_root (_new, _old) = Meaning::ChangeRoot;
-            mount __NR_mount (_source, _target, _type, _flags, _data) = Meaning::ChangeRoot;
+            mount __NR_mount (_source, _target, _type, flags, _data) = mounted(flags);
             umount2 __NR_umount2 (_target, _flags) = Meaning::ChangeRoot;
             move_mount __NR_move_mount (_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
             open_tree __NR_open_tree (_dir, _path, _flags) = Meaning::ChangeRoot;
-            unshare __NR_unshare (flags) = namespaces_changed(flags);
             setns __NR_setns (_fd, _type) = Meaning::ChangeRoot;
 
             renameat2 __NR_renameat2 (from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
@@ -116,6 +115,9 @@ macro_rules! watched_calls {
 
             connect __NR_connect (_fd, address, length) = Meaning::Connect { address, length };
             bind __NR_bind (_fd, address, length) = Meaning::Bind { address, length };
+            sendto __NR_sendto (_fd, _data, _size, _flags, address, length) = Meaning::Connect { address, length };
+            sendmsg __NR_sendmsg (_fd, messages, _flags) = Meaning::SendMessages { messages, count: 1 };
+            sendmmsg __NR_sendmmsg (_fd, messages, count, _flags) = Meaning::SendMessages { messages, count };
             io_uring_setup __NR_io_uring_setup (_entries, _parameters) = Meaning::IoUring;
             read __NR_read (fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
             readv __NR_readv (fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);

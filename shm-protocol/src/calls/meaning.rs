@@ -113,6 +113,14 @@ pub enum Meaning {
         /// Its length in bytes.
         length: u64,
     },
+    /// Datagrams are sent, each perhaps to an address of its own.
+    SendMessages {
+        /// Address of an array of `struct mmsghdr`, each of which begins with a `struct msghdr`; of one of the latter
+        /// if `count` is 1.
+        messages: u64,
+        /// How many there are.
+        count: u64,
+    },
     /// `io_uring_setup`.
     IoUring,
     /// A file is opened by handle.
@@ -165,7 +173,10 @@ const AT_SYMLINK_FOLLOW: u64 = 0x400;
 const AT_EMPTY_PATH: u64 = 0x1000;
 const RENAME_NOREPLACE: u64 = 1;
 const RENAME_EXCHANGE: u64 = 2;
-const CLONE_NEWNS: u64 = 0x0002_0000;
+const MS_REMOUNT: u64 = 1 << 5;
+const MS_BIND: u64 = 1 << 12;
+/// `MS_UNBINDABLE`, `MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`.
+const MS_PROPAGATION: u64 = 0b1111 << 17;
 
 const fn name(path: u64, flags: u64) -> Name {
     if flags & AT_EMPTY_PATH == 0 { Name::At(path) } else { Name::AtOrDescriptor(path) }
@@ -291,9 +302,11 @@ pub(super) const fn executed(dir: u64, path: u64, argv: u64, flags: u64) -> Mean
     Meaning::Execute { file, argv }
 }
 
-/// unshare, setns: only a new mount namespace changes what paths mean.
-pub(super) const fn namespaces_changed(flags: u64) -> Meaning {
-    if flags & CLONE_NEWNS != 0 { Meaning::ChangeRoot } else { Meaning::Nothing }
+/// mount(2): how mounts are passed on to other namespaces does not change what paths mean, nor does a namespace of
+/// one's own, as long as nothing is mounted there.
+pub(super) const fn mounted(flags: u64) -> Meaning {
+    let only_passed_on = flags & (MS_REMOUNT | MS_BIND) == 0 && flags & MS_PROPAGATION != 0;
+    if only_passed_on { Meaning::Nothing } else { Meaning::ChangeRoot }
 }
 
 /// name_to_handle_at(2), which follows a link only when told to.
