@@ -17,6 +17,8 @@ use platform::files::{self, FileType, Identity};
 use super::unique;
 use crate::fingerprint::Digest;
 
+/// The name of the table in the folder of the store.
+pub(super) const NAME: &str = "known";
 /// Checksum, device, inode, size, modification time, status change time, digest.
 const SLOT: usize = 8 + 5 * 8 + 32;
 /// Files made together have neighbouring inodes, and are looked for together: a bucket is read at once.
@@ -160,13 +162,7 @@ impl Table {
     fn open(folder: &Path) -> Self {
         let boot = files::boot_id().ok();
         let open = |_| {
-            File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(folder.join("known"))
-                .ok()
+            File::options().read(true).write(true).create(true).truncate(false).open(folder.join(NAME)).ok()
         };
         Self {
             file: boot.as_ref().and_then(open),
@@ -329,7 +325,7 @@ mod tests {
         fs::write(&path, "one").unwrap();
         let identity = identity(&path);
         known(folder.path()).put(&identity, Digest::of(b"one"));
-        let table = folder.path().join("known");
+        let table = folder.path().join(NAME);
         let whole = fs::read(&table).unwrap();
         let entry = whole.iter().position(|byte| *byte != 0).unwrap();
         for offset in 0..SLOT {

@@ -56,16 +56,6 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// A record was written by another version of tracerun.
-    #[error(
-        "{path}: written by another version of tracerun (format {found}, this is {FORMAT_VERSION}): clear the cache, or choose another with --cache-dir"
-    )]
-    Version {
-        /// The record.
-        path: String,
-        /// Its version.
-        found: u16,
-    },
     /// A content is not in the store, or not as it was put there.
     #[error("{path}: this content of the cache is missing or damaged; the command has to run")]
     Blob {
@@ -197,6 +187,8 @@ impl Store {
     /// # Errors
     /// Something can't be removed.
     pub fn clear(&self) -> Result<(), StoreError> {
+        // What files are known to hold is found out again.
+        let _ = fs::remove_file(self.folder.join(known::NAME));
         for name in FOLDERS {
             let path = self.folder.join(name);
             match fs::remove_dir_all(&path) {
