@@ -5,6 +5,7 @@
 // expects: read {dir}/a.txt
 // expects: list {dir}/d
 // expects: write {dir}/d/c.txt
+// strace: blind
 #include "nasty.h"
 #include <fcntl.h>
 

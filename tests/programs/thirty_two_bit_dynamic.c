@@ -5,6 +5,7 @@
 // expects: read {dir}/a.txt
 // expects: read /usr/i686-linux-gnu/lib/libc.so.6
 // expects: exec /usr/i686-linux-gnu/lib/ld-linux.so.2
+// strace: blind
 #include "nasty.h"
 #include <fcntl.h>
 

@@ -94,8 +94,9 @@ impl Observer {
             }
             "execve" => self.executed(call, At::Name(0)),
             "execveat" => self.executed(call, At::Pair(0)),
-            "connect" => self.socket(call, flags(1), Stat),
-            "bind" => self.socket(call, flags(1), Write),
+            "connect" | "sendmsg" | "sendmmsg" => self.sockets(call, flags(1), Stat),
+            "sendto" => self.sockets(call, flags(4), Stat),
+            "bind" => self.sockets(call, flags(1), Write),
             "clone" | "clone3" | "fork" | "vfork" => self.forked(call),
             _ => {}
         }
@@ -306,19 +307,18 @@ impl Observer {
         }
     }
 
-    fn socket(&mut self, call: &Call, address: &str, kind: AccessKind) {
-        let Some(start) = address.find("sun_path=\"") else {
-            return;
-        };
-        let path = &address[start + "sun_path=\"".len()..];
-        let path = path.split('"').next().unwrap_or_default().as_bytes();
-        let path = if path.starts_with(b"/") {
-            path.to_vec()
-        } else {
-            [&self.working_directory(call.thread)[..], b"/", path].concat()
-        };
-        if let Some(kind) = settled(&call.ended, kind, &path) {
-            self.add(&path, kind);
+    /// Every socket that is named in an argument; `sendmmsg` names several.
+    fn sockets(&mut self, call: &Call, named: &str, kind: AccessKind) {
+        for rest in named.split("sun_path=\"").skip(1) {
+            let path = rest.split('"').next().unwrap_or_default().as_bytes();
+            let path = if path.starts_with(b"/") {
+                path.to_vec()
+            } else {
+                [&self.working_directory(call.thread)[..], b"/", path].concat()
+            };
+            if let Some(kind) = settled(&call.ended, kind, &path) {
+                self.add(&path, kind);
+            }
         }
     }
 

@@ -11,7 +11,10 @@ use crate::tracer;
 
 /// The calls that are asked for. `%file` is every call that takes a path; the others take a descriptor, or make
 /// a process, which inherits its working directory.
-const CALLS: &str = "trace=%file,getdents,getdents64,fchdir,fchmod,fchown,fsetxattr,fremovexattr,bind,connect,clone,clone3,fork,vfork";
+const CALLS: &str = concat!(
+    "trace=%file,getdents,getdents64,fchdir,fchmod,fchown,fsetxattr,fremovexattr,",
+    "bind,connect,sendto,sendmsg,sendmmsg,clone,clone3,fork,vfork",
+);
 
 /// Runs `command` (its program, arguments, environment and working directory) under strace, keeping the log at `log`.
 ///
