@@ -1,6 +1,7 @@
 // The loads of scripts/bench: one kind of file access each, as fast as a program can make it.
 //
 //     bench opens  DIR COUNT         open and close COUNT distinct files
+//     bench fopens DIR COUNT         the same by fopen(3)
 //     bench stats  DIR COUNT FILES   stat FILES distinct files, COUNT times in all
 //     bench reads  DIR COUNT         open, read and close COUNT distinct files
 //     bench writes DIR COUNT SIZE    make COUNT files of SIZE bytes, with the directories they lie in
@@ -69,6 +70,12 @@ int main(int count_of_arguments, char **arguments) {
         if (*load == 's') {
             struct stat status;
             must(stat(path, &status) == 0, path);
+            continue;
+        }
+        if (*load == 'f') {
+            FILE *stream = fopen(path, "r");
+            must(stream != NULL, path);
+            fclose(stream);
             continue;
         }
         int fd = open(path, *load == 'w' ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY, 0644);
