@@ -1,5 +1,6 @@
 //! What the tests of tracerun as a program share: the program itself, and a place to use it in.
 
+pub mod differential;
 pub mod hunt;
 pub mod observed;
 pub mod program;
@@ -34,6 +35,21 @@ pub fn tracerun() -> PathBuf {
             checkout.join("target/release/tracerun").canonicalize().expect("it was built")
         })
         .clone()
+}
+
+/// A folder that `scripts/setup` has filled, below `target/fixtures`; `None` if it has not. A missing one is a failure if it is [`required`].
+///
+/// # Panics
+/// It is missing and required.
+#[must_use]
+pub fn fixture(name: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/fixtures").join(name);
+    let found = folder.canonicalize().ok();
+    assert!(found.is_some() || !required(), "target/fixtures/{name} is missing: run scripts/setup");
+    if found.is_none() {
+        eprintln!("not tested: target/fixtures/{name} is missing");
+    }
+    found
 }
 
 /// Whether all that can be tested must be, as in CI: `TRACERUN_REQUIRE_ALL` is set.

@@ -1,122 +1,10 @@
 //! Real commands under strace and under tracerun: both must see the same paths touched in the same ways.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::Command;
 
-use shm_protocol::access::AccessKind;
-use tracerun_tests::observed::{Observed, Touched};
+use tracerun_tests::differential::{compare, compare_but};
 use tracerun_tests::sandbox::Sandbox;
-use tracerun_tests::tracer::Tracer;
 use tracerun_tests::{have, program};
-
-/// [`compare_but`] without any exception.
-fn compare(argv: &[&str], prepare: impl Fn(&Sandbox)) {
-    compare_but(&[], argv, prepare);
-}
-
-/// Runs `argv`, whose program is named by its full path, in a project that `prepare` fills: twice under strace, to
-/// learn in what two runs differ anyhow, then under tracerun. Paths in `racy` need not agree.
-fn compare_but(racy: &[&str], argv: &[&str], prepare: impl Fn(&Sandbox)) {
-    if !have("strace") || !have(argv[0]) {
-        return;
-    }
-    let mut sandbox = Sandbox::new();
-    let temporary = sandbox.top().join("tmp");
-    sandbox.set("TMPDIR", temporary.to_str().expect("UTF-8"));
-    // A known one: wrappers of programs in the home of whoever tests are not what is tested.
-    sandbox.set("PATH", "/usr/local/bin:/usr/bin:/bin");
-    let trace = |tracer: Tracer| {
-        for folder in [&sandbox.path(""), &temporary] {
-            // That it is not there the first time is as good.
-            let _ = fs::remove_dir_all(folder);
-            fs::create_dir_all(folder).expect("made");
-        }
-        prepare(&sandbox);
-        let mut command = sandbox.command(argv[0]);
-        command.args(&argv[1..]);
-        let (output, observed) = tracer.trace(&command, &sandbox.top().join("trace"));
-        assert!(output.status.success(), "{argv:?} under {tracer:?}: {output:?}");
-        (output.stdout, named_alike(&observed, &temporary, &sandbox.top().join("cache")))
-    };
-    let (_, first) = trace(Tracer::Strace);
-    let (stdout, second) = trace(Tracer::Strace);
-    let (stdout_traced, seen) = trace(Tracer::Tracerun);
-    assert_eq!(String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stdout_traced));
-    assert_eq!(seen.incomplete, None, "the trace of {argv:?} is complete");
-
-    let always: BTreeSet<_> = first.touched.intersection(&second.touched).cloned().collect();
-    let ever: BTreeSet<_> = [&first.touched, &second.touched, &first.perhaps, &second.perhaps]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
-    let matters = |touched: &&Touched| racy.iter().all(|path| touched.path != path.as_bytes());
-    let unseen: Vec<_> = always.difference(&seen.touched).filter(matters).map(ToString::to_string).collect();
-    let invented: Vec<_> = seen.touched.difference(&ever).filter(matters).map(ToString::to_string).collect();
-    assert!(
-        unseen.is_empty() && invented.is_empty(),
-        "{argv:?}: {} accesses agree\nonly strace saw:\n{}\nonly tracerun saw:\n{}",
-        always.len() - unseen.len(),
-        unseen.join("\n"),
-        invented.join("\n"),
-    );
-    assert!(always.len() > 3, "something was compared");
-}
-
-fn is_directory(path: &[u8]) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(path)).is_dir()
-}
-
-/// The accesses without those that need not agree, and with temporary names made alike.
-fn named_alike(observed: &Observed, temporary: &Path, own: &Path) -> Observed {
-    let alike = |touched: &BTreeSet<Touched>| {
-        let counted = touched.iter().filter(|touched| counts(touched, own));
-        counted
-            .map(|touched| Touched {
-                path: without_random(&touched.path, temporary),
-                // Whether a device can be opened, a look at it does not tell tracerun; nor does it tell a directory
-                // that is opened as files are, and neither listed nor entered, from a file.
-                kind: match touched.kind {
-                    _ if touched.path.starts_with(b"/dev/") => AccessKind::Stat,
-                    AccessKind::Read if is_directory(&touched.path) => AccessKind::Stat,
-                    kind => kind,
-                },
-            })
-            .collect()
-    };
-    Observed {
-        touched: alike(&observed.touched),
-        perhaps: alike(&observed.perhaps),
-        incomplete: observed.incomplete.clone(),
-    }
-}
-
-fn counts(touched: &Touched, own: &Path) -> bool {
-    let path = Path::new(OsStr::from_bytes(&touched.path));
-    // What the kernel opens by itself to execute a program, strace does not show.
-    let is_program_interpreter = matches!(touched.kind, AccessKind::Exec | AccessKind::Read)
-        && path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-"));
-    // Names in /proc hold process ids; what lies in our cache is the library inside traced processes.
-    !is_program_interpreter && !path.starts_with("/proc") && !path.starts_with(own)
-}
-
-/// `TMPDIR/ccQ3x9Za.s` → `TMPDIR/*.s`.
-fn without_random(path: &[u8], temporary: &Path) -> Vec<u8> {
-    let Ok(name) = Path::new(OsStr::from_bytes(path)).strip_prefix(temporary) else {
-        return path.to_vec();
-    };
-    let name = name.as_os_str().as_bytes();
-    let kept = name.iter().position(|byte| matches!(byte, b'.' | b'/')).unwrap_or(name.len());
-    if name.is_empty() {
-        return path.to_vec();
-    }
-    [temporary.as_os_str().as_bytes(), b"/*", &name[kept..]].concat()
-}
 
 fn c_project(sandbox: &Sandbox) {
     sandbox.write("part.h", "int part(int);\n");
@@ -219,7 +107,7 @@ fn git_looks_at_a_checkout() {
     if !have("git") {
         return;
     }
-    compare(&["/bin/sh", "-c", "git status --short"], |sandbox| {
+    compare(&["/bin/sh", "-c", "git status --short && git archive --output=out.tar HEAD"], |sandbox| {
         tree(sandbox);
         // Files as young as the index are read again, or not: old ones never.
         let aged = sandbox

@@ -382,6 +382,18 @@ impl Judgement<'_> {
             return Look::NOT_TAKEN;
         }
         let mut look = target::look(path, touch.follow);
+        if look.outcome == Outcome::Absent && touch.needs != Needs::Present && !target::has_directory(path) {
+            // It will fail, and the program learn that; unless another makes the directory just now.
+            let (kind, outcome, path) = (AccessKind::Stat, Outcome::Absent, Joined::absolute(path));
+            self.send(Event::Access(Access {
+                call,
+                kind,
+                outcome,
+                follow: touch.follow,
+                change: None,
+                path,
+            }));
+        }
         match touch.needs {
             Needs::Present => {}
             Needs::Absent if look.outcome == Outcome::Done => look.outcome = Outcome::Refused,

@@ -236,6 +236,11 @@ pub(super) fn look(path: &[u8], follow: bool) -> Look {
     }
 }
 
+/// Whether the directory in which the absolute `path` would be made is there.
+pub(super) fn has_directory(path: &[u8]) -> bool {
+    Path::new(OsStr::from_bytes(path)).parent().is_none_or(Path::is_dir)
+}
+
 /// The files that the kernel will open by itself to execute the file at `path`: the interpreter that a script
 /// names, then that one's interpreter and so on, and the program interpreter of the binary at the end.
 pub(super) fn interpreters(path: &[u8]) -> Vec<Vec<u8>> {

@@ -285,6 +285,9 @@ impl Observer {
             self.touched(call, from, Write);
             return self.touched(call, to, Write);
         }
+        if self.missed(call, from, to) {
+            return;
+        }
         self.touched(call, from, Delete);
         if let Ended::Done(..) = call.ended {
             // What was there appears elsewhere, so it has been read in effect.
@@ -301,10 +304,25 @@ impl Observer {
         if call.ended == Ended::Failed("EEXIST".into()) {
             return self.touched(call, to, Write);
         }
+        if self.missed(call, from, to) {
+            return;
+        }
         self.touched(call, from, Read);
         if let Ended::Done(..) = call.ended {
             self.touched(call, to, Write);
         }
+    }
+
+    /// Whether `call` failed because there is no directory for `to`: the same error as if `from` were not there.
+    fn missed(&mut self, call: &Call, from: At, to: At) -> bool {
+        let Some(path) = self.path(call, from) else { return false };
+        let there = Path::new(OsStr::from_bytes(&path)).symlink_metadata().is_ok();
+        let missed = there && call.ended == Ended::Failed("ENOENT".into());
+        if missed {
+            self.add(&path, Stat);
+            self.touched(call, to, Write);
+        }
+        missed
     }
 
     /// Every socket that is named in an argument; `sendmmsg` names several.
