@@ -28,7 +28,6 @@ mod next;
 mod numbers;
 mod observe;
 mod own_filter;
-#[cfg(target_arch = "x86_64")]
 mod raw_call;
 mod syscall;
 mod threads;

@@ -1,6 +1,4 @@
 //! `syscall(2)`, by which programs make system calls that libc has no function for.
-//!
-//! Only on x86-64; elsewhere libc's own stays, and the net sees what it does.
 
 use shm_protocol::calls::Call;
 
@@ -52,6 +50,7 @@ const fn is_own_filter(number: u64) -> bool {
 
 /// Makes any system call as libc's function does, with no frame of Rust around it: it may be `vfork`, `clone` or
 /// `rt_sigreturn`.
+#[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 #[unsafe(export_name = "syscall")]
 extern "C" fn any_call() {
@@ -77,6 +76,44 @@ extern "C" fn any_call() {
         "3:",
         "mov rdi, rax",
         "jmp {to_c}",
+        numbers = const NUMBERS,
+        ours = sym OURS,
+        make_ours = sym ours,
+        to_c = sym to_c_errno,
+    )
+}
+
+/// The same. Variadic arguments come in the registers that named ones would come in (AAPCS64 as Linux has it).
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+#[unsafe(export_name = "syscall")]
+extern "C" fn any_call() {
+    core::arch::naked_asm!(
+        "cmp x0, {numbers}",
+        "b.hs 2f",
+        "adrp x9, {ours}",
+        "add x9, x9, :lo12:{ours}",
+        "lsr x10, x0, #6",
+        "ldr x9, [x9, x10, lsl #3]",
+        // By the number modulo 64.
+        "lsr x9, x9, x0",
+        "tbz x9, #0, 2f",
+        "b {make_ours}",
+        "2:",
+        "mov x8, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "mov x2, x3",
+        "mov x3, x4",
+        "mov x4, x5",
+        "mov x5, x6",
+        "svc 0",
+        // The carry says whether the result is one of the highest 4095 values.
+        "cmn x0, #4095",
+        "b.hs 3f",
+        "ret",
+        "3:",
+        "b {to_c}",
         numbers = const NUMBERS,
         ours = sym OURS,
         make_ours = sym ours,

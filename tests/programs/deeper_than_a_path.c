@@ -1,5 +1,6 @@
 //! A working directory too deep for any path: what is opened there is either seen, or known to be unseen.
 // complete: maybe
+// strace: blind
 // expects: write *xxxx/out
 #include "nasty.h"
 #include <fcntl.h>

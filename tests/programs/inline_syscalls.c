@@ -8,6 +8,22 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#ifdef __aarch64__
+static long call(long number, long a, const void *b, long c, long d) {
+    register long eighth __asm__("x8") = number;
+    register long first __asm__("x0") = a;
+    register const void *second __asm__("x1") = b;
+    register long third __asm__("x2") = c;
+    register long fourth __asm__("x3") = d;
+    register long fifth __asm__("x4") = -1;
+    register long sixth __asm__("x5") = 0x123456789abcdef;
+    __asm__ volatile("svc 0"
+                     : "+r"(first)
+                     : "r"(eighth), "r"(second), "r"(third), "r"(fourth), "r"(fifth), "r"(sixth)
+                     : "memory");
+    return first;
+}
+#else
 static long call(long number, long a, const void *b, long c, long d) {
     register long fourth __asm__("r10") = d;
     register long fifth __asm__("r8") = -1;
@@ -19,6 +35,7 @@ static long call(long number, long a, const void *b, long c, long d) {
                      : "rcx", "r11", "memory");
     return result;
 }
+#endif
 
 int main(void) {
     struct stat status;

@@ -17,7 +17,7 @@
 int main(void) {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdirat, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -27,6 +27,6 @@ int main(void) {
     MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
     MUST(open("b.txt", O_RDONLY) >= 0 && stat("b.txt", &status) == 0);
-    MUST(syscall(SYS_mkdir, "d", 0755) < 0 && errno == EPERM);
+    MUST(syscall(SYS_mkdirat, AT_FDCWD, "d", 0755) < 0 && errno == EPERM);
     return 0;
 }

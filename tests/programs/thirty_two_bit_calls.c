@@ -1,4 +1,5 @@
 //! System calls of the 32-bit kind in a 64-bit program: numbers mean something else there.
+// only: x86_64
 // build: -static -no-pie
 // file: a.txt
 // file: d/b.txt

@@ -1,4 +1,5 @@
 //! System calls of x32: those of a 64-bit program with a bit in the number, where the kernel has them.
+// only: x86_64
 // build: -static
 // file: a.txt
 // expects: read {dir}/a.txt

@@ -6,6 +6,7 @@
 //! //! What is nasty about it, in a sentence.
 //! // build: -static -pthread            arguments for the compiler
 //! // compiler: musl-gcc                 instead of cc
+//! // only: x86_64                       the architecture that it is about
 //! // file: a.txt                        made before each run, as are:
 //! // file: s.sh #!{dir}/inner           a file with this content, executable if that begins with #!
 //! // dir: d
@@ -30,10 +31,15 @@ use crate::observed::{Observed, Touched};
 use crate::sandbox::Sandbox;
 use crate::tracer::Tracer;
 
+/// The variable that names another folder of the programs, on a machine that has neither checkout nor compiler: beside
+/// each source lies what [`compile_all`] made of it.
+pub const COMPILED: &str = "TRAP_PROGRAMS";
+
 /// The folder of the programs.
 #[must_use]
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+    let checkout = || Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+    std::env::var_os(COMPILED).map_or_else(checkout, PathBuf::from)
 }
 
 /// Status of a program that this machine can't run.
@@ -43,6 +49,7 @@ const CANNOT_RUN: i32 = 77;
 #[derive(Debug, Default)]
 struct Header {
     compiler: Option<String>,
+    only: Option<String>,
     build: Vec<String>,
     fixtures: Vec<Fixture>,
     expects: Vec<Pattern>,
@@ -74,7 +81,18 @@ struct Pattern {
     path: String,
 }
 
+/// The source of the program `name`.
+fn source(name: &str) -> PathBuf {
+    folder().join(name).with_extension("c")
+}
+
 impl Header {
+    /// The header of the program `name`.
+    fn of(name: &str) -> Self {
+        let source = source(name);
+        Self::parse(&std::fs::read_to_string(&source).unwrap_or_else(|error| panic!("{source:?}: {error}")))
+    }
+
     fn parse(source: &str) -> Self {
         let mut header = Self::default();
         assert!(
@@ -88,6 +106,7 @@ impl Header {
             let value = value.trim();
             match name.trim() {
                 "build" => header.build = value.split_whitespace().map(str::to_owned).collect(),
+                "only" => header.only = Some(value.to_owned()),
                 "compiler" => header.compiler = Some(value.to_owned()),
                 "file" => {
                     let (path, content) = value.split_once(' ').unwrap_or((value, "content"));
@@ -118,8 +137,13 @@ impl Header {
         header
     }
 
-    fn compiler(&self) -> &str {
-        self.compiler.as_deref().unwrap_or("cc")
+    /// Whether this is about the machine that the tests are compiled for.
+    fn concerns_this_machine(&self) -> bool {
+        self.only.as_deref().is_none_or(|architecture| architecture == std::env::consts::ARCH)
+    }
+
+    fn compiler(&self) -> String {
+        self.compiler.clone().unwrap_or_else(|| std::env::var("CC").unwrap_or_else(|_| "cc".into()))
     }
 }
 
@@ -189,15 +213,51 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// Compiles the program `name` into `folder`.
+///
+/// # Panics
+/// It does not compile.
+fn compile(name: &str, header: &Header, folder: &Path) -> PathBuf {
+    let binary = folder.join(name);
+    let compiled = Command::new(header.compiler())
+        .args(["-Wall", "-Werror", "-O1", "-D_GNU_SOURCE", "-o"])
+        .arg(&binary)
+        .arg(source(name))
+        .args(&header.build)
+        .status();
+    assert!(compiled.expect("the compiler runs").success(), "{name} does not compile");
+    binary
+}
+
+/// Compiles all programs that need no compiler of their own, for another machine.
+///
+/// # Panics
+/// One does not compile.
+pub fn compile_all(architecture: &str, to: &Path) {
+    for entry in std::fs::read_dir(folder()).expect("the folder of the programs") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if path.extension().is_none_or(|extension| extension != "c") {
+            continue;
+        }
+        let header = Header::of(&name);
+        if header.compiler.is_none() && header.only.as_deref().is_none_or(|only| only == architecture) {
+            compile(&name, &header, to);
+        }
+    }
+}
+
 /// Compiles the program `name`, runs it natively and traced, and checks that both ran alike and that the trace
 /// shows what the header promises.
 ///
 /// # Panics
 /// Any of that does not hold.
 pub fn check(name: &str) {
-    let source = folder().join(name).with_extension("c");
-    let header = Header::parse(&std::fs::read_to_string(&source).expect("the program is there"));
-    if !crate::have(header.compiler()) {
+    let header = Header::of(name);
+    let compiled = std::env::var_os(COMPILED).map(|_| folder().join(name));
+    if !header.concerns_this_machine()
+        || compiled.as_ref().map_or(!crate::have(&header.compiler()), |binary| !binary.exists())
+    {
         return;
     }
     let tracer = Tracer::from_environment();
@@ -207,14 +267,7 @@ pub fn check(name: &str) {
         return;
     }
     let binaries = tempfile::tempdir().expect("a temporary folder");
-    let binary = binaries.path().join(name);
-    let compiled = Command::new(header.compiler())
-        .args(["-Wall", "-Werror", "-O1", "-D_GNU_SOURCE", "-o"])
-        .arg(&binary)
-        .arg(&source)
-        .args(&header.build)
-        .status();
-    assert!(compiled.expect("the compiler runs").success(), "{name} does not compile");
+    let binary = compiled.unwrap_or_else(|| compile(name, &header, binaries.path()));
 
     let native = Sandbox::new();
     let alone = prepared(&native, &header, &binary).output().expect("it runs");
