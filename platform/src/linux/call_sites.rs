@@ -17,7 +17,6 @@ pub(super) fn find() -> &'static [CallSite] {
 
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 mod glibc {
-    use std::ffi::c_void;
     use std::sync::OnceLock;
 
     use memchr::memmem;
@@ -25,6 +24,7 @@ mod glibc {
 
     use super::CallSite;
     use crate::os::abi::watched;
+    use crate::os::module::module_at;
 
     /// The calls that are worth it: programs make thousands of them by way of other functions. Each page that holds one of
     /// their sites is copied in every process.
@@ -46,7 +46,9 @@ mod glibc {
         static FOUND: OnceLock<Vec<CallSite>> = OnceLock::new();
         FOUND.get_or_init(|| {
             let anchor = libc::__errno_location as *const () as usize;
-            text_around(anchor).map_or_else(Vec::new, |text| sites(text, anchor))
+            let segments = module_at(anchor);
+            let text = segments.iter().find(|segment| segment.executable);
+            text.map_or_else(Vec::new, |text| sites(text.bytes, anchor))
         })
     }
 
@@ -62,39 +64,6 @@ mod glibc {
             hot.then_some(CallSite { offset: i32::try_from(offset).ok()?, number })
         };
         memmem::find_iter(text, SYSCALL).filter_map(site).collect()
-    }
-
-    /// The executable segment that holds `address`.
-    fn text_around(address: usize) -> Option<&'static [u8]> {
-        struct Search {
-            address: usize,
-            found: Option<&'static [u8]>,
-        }
-        unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> i32 {
-            // SAFETY: `dl_iterate_phdr` passes a valid entry.
-            let info = unsafe { &*info };
-            // SAFETY: the pointer given to `dl_iterate_phdr` below, which nobody else uses meanwhile.
-            let search = unsafe { &mut *search.cast::<Search>() };
-            // SAFETY: the loader keeps the program headers of what is loaded at this address, as many as it says.
-            let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-            for header in headers {
-                let start = info.dlpi_addr as usize + header.p_vaddr as usize;
-                let length = header.p_memsz as usize;
-                let is_text = header.p_type == libc::PT_LOAD
-                    && header.p_flags & (libc::PF_X | libc::PF_R) == libc::PF_X | libc::PF_R;
-                if is_text && (start..start + length).contains(&search.address) {
-                    let text = std::ptr::with_exposed_provenance(start);
-                    // SAFETY: a readable segment of libc, which is never unloaded and whose text nobody writes to.
-                    search.found = Some(unsafe { std::slice::from_raw_parts(text, length) });
-                    return 1;
-                }
-            }
-            0
-        }
-        let mut search = Search { address, found: None };
-        // SAFETY: the callback as it is wanted, and data that outlive the call.
-        unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
-        search.found
     }
 
     #[cfg(test)]

@@ -1,17 +1,20 @@
 //! The seccomp filter: a decision tree over system call numbers for each ABI, generated from the table of watched calls.
 
 use libc::{
-    BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
-    SECCOMP_RET_USER_NOTIF, sock_filter,
+    BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_MISC, BPF_RET,
+    BPF_TAX, BPF_W, BPF_X, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, sock_filter,
 };
 use shm_protocol::calls::Call;
 
 use super::abi::{self, I386_ARCH, NATIVE_ARCH, X32_BIT};
+use super::loader::{PAGE, Silent};
 
 /// Offsets in `struct seccomp_data` (linux/seccomp.h), whose words are little-endian on both architectures.
 mod offset {
     pub(super) const NUMBER: u32 = 0;
     pub(super) const ARCH: u32 = 4;
+    /// The address at which the program goes on.
+    pub(super) const PLACE: u32 = 8;
 
     pub(super) const fn argument(index: u32) -> u32 {
         16 + 8 * index
@@ -27,28 +30,37 @@ enum Verdict {
     Stdin,
     /// The same, but only if it names an address (`sendto`, whose fifth argument that is).
     Addressed,
+    /// The same, but not where the loader makes it of nothing.
+    UnlessSilent,
 }
 
 /// The leaves of a tree. Reads of descriptor 0 are watched if `watch_stdin`.
-fn leaves(calls: impl Iterator<Item = (u32, Option<Call>)>, watch_stdin: bool) -> Vec<(u32, Verdict)> {
-    let verdict = |call: Option<Call>| match call {
+fn leaves(
+    calls: impl Iterator<Item = (u32, Option<Call>)>,
+    watch_stdin: bool,
+    silent: &[Silent],
+) -> Vec<(u32, Verdict)> {
+    let verdict = |number: u32, call: Option<Call>| match call {
+        _ if silent.iter().any(|silent| silent.number == number) => Some(Verdict::UnlessSilent),
         Some(call) if abi::reads_descriptor(call) => watch_stdin.then_some(Verdict::Stdin),
         Some(Call::sendto) => Some(Verdict::Addressed),
         _ => Some(Verdict::UnlessPassed),
     };
-    let mut leaves: Vec<_> = calls.filter_map(|(number, call)| Some((number, verdict(call)?))).collect();
+    let mut leaves: Vec<_> =
+        calls.filter_map(|(number, call)| Some((number, verdict(number, call)?))).collect();
     leaves.sort_unstable_by_key(|(number, _)| *number);
     leaves
 }
 
 /// Builds the filter: watched calls without `cookie` in their sixth argument, and all calls of an ABI that is not known,
-/// notify the supervisor; everything else is allowed. Reads of descriptor 0 are watched if `watch_stdin`.
-pub(super) fn build(cookie: u64, watch_stdin: bool) -> Vec<sock_filter> {
+/// notify the supervisor; everything else, and the `silent` calls of the loader, are allowed. Reads of descriptor 0 are
+/// watched if `watch_stdin`.
+pub(super) fn build(cookie: u64, watch_stdin: bool, silent: &[Silent]) -> Vec<sock_filter> {
     let some = |(number, call)| (number, Some(call));
-    let native = section(&leaves(abi::native().map(some), watch_stdin), Some(cookie));
-    // What the library does not do, nobody has a pass for.
-    let x32 = section(&leaves(abi::x32().map(some), watch_stdin), None);
-    let i386 = section(&leaves(abi::i386(), watch_stdin), None);
+    let native = section(&leaves(abi::native().map(some), watch_stdin, silent), Some(cookie), silent);
+    // What the library does not do, nobody has a pass for; the loader of a native program makes no other calls.
+    let x32 = section(&leaves(abi::x32().map(some), watch_stdin, &[]), None, &[]);
+    let i386 = section(&leaves(abi::i386(), watch_stdin, &[]), None, &[]);
 
     let statement = |code: u32, k| sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let jump =
@@ -71,7 +83,7 @@ pub(super) fn build(cookie: u64, watch_stdin: bool) -> Vec<sock_filter> {
 }
 
 /// The decision on a call of one ABI, whose number is loaded.
-fn section(leaves: &[(u32, Verdict)], cookie: Option<u64>) -> Vec<sock_filter> {
+fn section(leaves: &[(u32, Verdict)], cookie: Option<u64>, silent: &[Silent]) -> Vec<sock_filter> {
     let mut program = Assembler::default();
     program.tree(leaves);
     // Nothing is watched in a tree without leaves.
@@ -86,6 +98,16 @@ fn section(leaves: &[(u32, Verdict)], cookie: Option<u64>) -> Vec<sock_filter> {
     program.jump(BPF_JEQ, 0, Label::Next, Label::Pass);
     program.load(offset::argument(4) + 4);
     program.jump(BPF_JEQ, 0, Label::Allow, Label::Pass);
+
+    program.mark(Label::Silent);
+    if let Some(cookie) = cookie {
+        // The calls of the library are the many.
+        program.load(offset::argument(5));
+        program.jump(BPF_JEQ, cookie as u32, Label::Pass, Label::Next);
+    }
+    for call in silent {
+        program.silent(*call);
+    }
 
     program.mark(Label::Pass);
     if let Some(cookie) = cookie {
@@ -110,6 +132,7 @@ enum Label {
     Skip(u8),
     Stdin,
     Addressed,
+    Silent,
     Pass,
     Allow,
     Notify,
@@ -153,6 +176,7 @@ impl Assembler {
                     Verdict::UnlessPassed => Label::Pass,
                     Verdict::Stdin => Label::Stdin,
                     Verdict::Addressed => Label::Addressed,
+                    Verdict::UnlessSilent => Label::Silent,
                 };
                 self.jump(BPF_JEQ, *number, then, Label::Allow);
             }
@@ -166,6 +190,35 @@ impl Assembler {
                     Label::Skip(u8::try_from(skipped).expect("the table has few calls"));
                 self.tree(right);
             }
+        }
+    }
+
+    /// Allows `call`; with any other it goes on after this.
+    fn silent(&mut self, call: Silent) {
+        let path = offset::argument(u32::from(call.number == libc::SYS_newfstatat as u32));
+        let statement = |code, k| (code, k, false);
+        let must = |condition: u32, k| (BPF_JMP | condition, k, true);
+        let steps = [
+            statement(BPF_LD | BPF_W | BPF_ABS, offset::NUMBER),
+            must(BPF_JEQ | BPF_K, call.number),
+            statement(BPF_LD | BPF_W | BPF_ABS, offset::PLACE),
+            statement(BPF_ALU | BPF_AND | BPF_K, PAGE - 1),
+            must(BPF_JEQ | BPF_K, call.place),
+            statement(BPF_LD | BPF_W | BPF_ABS, offset::PLACE),
+            statement(BPF_MISC | BPF_TAX, 0),
+            statement(BPF_LD | BPF_W | BPF_ABS, path),
+            statement(BPF_ALU | BPF_ADD | BPF_K, call.distance),
+            must(BPF_JEQ | BPF_X, 0),
+            statement(BPF_LD | BPF_W | BPF_ABS, offset::PLACE + 4),
+            statement(BPF_MISC | BPF_TAX, 0),
+            statement(BPF_LD | BPF_W | BPF_ABS, path + 4),
+            must(BPF_JEQ | BPF_X, 0),
+        ];
+        for (place, &(code, k, is_condition)) in steps.iter().enumerate() {
+            let after = Label::Skip((steps.len() - place - 1) as u8);
+            let last = place == steps.len() - 1;
+            let (yes, no) = if is_condition { (Label::Next, after) } else { (Label::Next, Label::Next) };
+            self.push(code, k, if last { Label::Allow } else { yes }, no);
         }
     }
 
@@ -197,7 +250,11 @@ mod tests {
 
     /// Interprets the few instructions that [`build`] uses.
     fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
-        let (mut place, mut accumulator) = (0, 0);
+        run_at(0x5555_0000_1234, program, arch, number, arguments)
+    }
+
+    fn run_at(from: u64, program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+        let (mut place, mut accumulator, mut index) = (0, 0_u32, 0);
         loop {
             let instruction = program[place];
             place += 1;
@@ -206,15 +263,23 @@ mod tests {
                     accumulator = match instruction.k {
                         offset::NUMBER => number,
                         offset::ARCH => arch,
+                        offset::PLACE => from as u32,
+                        8.. if instruction.k < offset::argument(0) => (from >> 32) as u32,
                         at => (arguments[(at as usize - 16) / 8] >> (8 * (at % 8))) as u32,
                     };
+                }
+                code if code == BPF_MISC | BPF_TAX => index = accumulator,
+                code if code == BPF_ALU | BPF_AND | BPF_K => accumulator &= instruction.k,
+                code if code == BPF_ALU | BPF_ADD | BPF_K => {
+                    accumulator = accumulator.wrapping_add(instruction.k);
                 }
                 code if code == BPF_RET | BPF_K => return instruction.k,
                 code if code == BPF_JMP | BPF_JA => place += instruction.k as usize,
                 code => {
+                    let with = if code & BPF_X == 0 { instruction.k } else { index };
                     let holds = match code & 0xf0 {
-                        BPF_JEQ => accumulator == instruction.k,
-                        BPF_JGE => accumulator >= instruction.k,
+                        BPF_JEQ => accumulator == with,
+                        BPF_JGE => accumulator >= with,
                         other => panic!("unexpected jump {other:#x}"),
                     };
                     place += usize::from(if holds { instruction.jt } else { instruction.jf });
@@ -227,7 +292,7 @@ mod tests {
 
     #[test]
     fn every_watched_call_notifies_unless_it_carries_the_pass() {
-        let program = build(COOKIE, true);
+        let program = build(COOKIE, true, &[]);
         for (number, call) in abi::native() {
             assert_eq!(
                 run(&program, NATIVE_ARCH, number, [0, 0, 0, 0, 1, 0]),
@@ -248,7 +313,7 @@ mod tests {
 
     #[test]
     fn every_other_call_is_allowed() {
-        let program = build(COOKIE, true);
+        let program = build(COOKIE, true, &[]);
         let watched = |number| abi::native().any(|(known, _)| known == number);
         for number in (0..600).filter(|&number| !watched(number)) {
             assert_eq!(run(&program, NATIVE_ARCH, number, [0; 6]), SECCOMP_RET_ALLOW, "{number}");
@@ -258,14 +323,14 @@ mod tests {
     #[test]
     fn reads_are_watched_on_standard_input_only_and_only_when_asked() {
         let read = libc::SYS_read as u32;
-        assert_eq!(run(&build(COOKIE, true), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_USER_NOTIF);
-        assert_eq!(run(&build(COOKIE, true), NATIVE_ARCH, read, [3, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
-        assert_eq!(run(&build(COOKIE, false), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_ALLOW);
+        assert_eq!(run(&build(COOKIE, true, &[]), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(run(&build(COOKIE, true, &[]), NATIVE_ARCH, read, [3, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
+        assert_eq!(run(&build(COOKIE, false, &[]), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_ALLOW);
     }
 
     #[test]
     fn what_is_sent_is_watched_only_with_an_address() {
-        let (program, sendto) = (build(COOKIE, false), libc::SYS_sendto as u32);
+        let (program, sendto) = (build(COOKIE, false, &[]), libc::SYS_sendto as u32);
         assert_eq!(run(&program, NATIVE_ARCH, sendto, [9, 8, 7, 6, 0, 0]), SECCOMP_RET_ALLOW);
         assert_eq!(run(&program, NATIVE_ARCH, sendto, [9, 8, 7, 6, 1 << 32, 0]), SECCOMP_RET_USER_NOTIF);
     }
@@ -273,7 +338,7 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn the_same_calls_of_other_abis_notify_even_with_the_pass_and_others_are_allowed() {
-        let program = build(COOKIE, false);
+        let program = build(COOKIE, false, &[]);
         let passed = [0, 0, 0, 0, 1, COOKIE];
         let watched = |number| abi::i386().any(|(known, _)| known == number);
         let (read, readv) = ([3, X32_BIT], [145, X32_BIT | 515]);
@@ -297,8 +362,41 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_loader_is_let_through_where_its_path_is_a_constant_and_only_there() {
+        let base = 0x7fff_f7fc_5000_u64;
+        let (after, path) = (base + 0x2_092a, base + 0x2_9c99);
+        let distance = after.wrapping_sub(path) as u32;
+        let [number, readlink] = [libc::SYS_newfstatat as u32, libc::SYS_readlink as u32];
+        let silent = [
+            Silent { number, place: 0x92a, distance },
+            Silent { number: readlink, place: 0x3f6, distance: 8 },
+        ];
+        let program = build(COOKIE, false, &silent);
+        let at = |from, number, arguments| run_at(from, &program, NATIVE_ARCH, number, arguments);
+        assert_eq!(at(after, number, [3, path, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
+        assert_eq!(at(0x7000_0000_03f6, readlink, [0x7000_0000_03ee, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
+        for (from, number, path) in [
+            (after, number, path + 1),
+            (after + 0x10, number, path + 0x10),
+            (after, number, path + (1 << 32)),
+            (after, readlink, path),
+            (after, libc::SYS_openat as u32, path),
+        ] {
+            assert_eq!(
+                at(from, number, [3, path, 0, 0, 0, 0]),
+                SECCOMP_RET_USER_NOTIF,
+                "{from:x} {number} {path:x}"
+            );
+        }
+        // It carries the pass, from wherever it comes.
+        assert_eq!(at(0x1000, number, [3, 0x2000, 0, 0, 0, COOKIE]), SECCOMP_RET_ALLOW);
+        assert_eq!(at(0x1000, number, [3, 0x2000, 0, 0, 0, COOKIE ^ 1 << 32]), SECCOMP_RET_USER_NOTIF);
+    }
+
+    #[test]
     fn an_abi_that_is_not_known_always_notifies() {
         let passed = [0, 0, 0, 0, 0, COOKIE];
-        assert_eq!(run(&build(COOKIE, false), 0x4000_0028, 4, passed), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(run(&build(COOKIE, false, &[]), 0x4000_0028, 4, passed), SECCOMP_RET_USER_NOTIF);
     }
 }

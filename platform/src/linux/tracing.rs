@@ -12,7 +12,7 @@ use shm_protocol::session::VARIABLE;
 use super::net::{Net, NetError};
 use super::process::exit_of;
 use super::ring::{Drainer, SharedRing};
-use super::{filter, inject};
+use super::{filter, inject, loader};
 use crate::tracing::{Capture, CaptureChoice, CaptureReport, Command, GapReport, Sink, SpawnError};
 
 pub(crate) fn now_ns() -> u64 {
@@ -68,7 +68,7 @@ impl Tracee {
         let mut no_filter = "not asked for".to_owned();
         if command.capture != CaptureChoice::Preload {
             let own_folder = library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec());
-            let filter = filter::build(cookie, command.watch_stdin);
+            let filter = filter::build(cookie, command.watch_stdin, loader::find());
             match Net::spawn(&mut child, filter, Arc::clone(&sink), shared.clone(), own_folder) {
                 Ok((child, net)) => {
                     return Ok(Self { child, net: Some(net), drainer: drain(&shared)?, gaps: Vec::new() });
