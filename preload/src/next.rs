@@ -30,6 +30,7 @@ macro_rules! weak {
     }};
 }
 
+#[cfg(target_arch = "x86_64")]
 pub(crate) use weak;
 
 type Lookup = unsafe extern "C" fn(*mut c_void, *const c_char) -> usize;

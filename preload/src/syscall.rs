@@ -87,6 +87,7 @@ unsafe extern "C" {
 }
 
 /// Where libc's function of this name lies.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn errno_location() -> u64 {
     __errno_location as *const () as u64
 }

@@ -15,6 +15,8 @@ mod filter;
 mod guard;
 mod loader;
 mod memory;
+// Who reads code needs to know its machine.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 mod module;
 mod net;
 mod ring;
