@@ -42,6 +42,20 @@ pub struct Configuration {
     pub strict_listings: bool,
     /// How long to wait for processes that outlive the command, in milliseconds.
     pub grace_ms: Option<u64>,
+    /// Kill them when that time is over.
+    pub kill_background: bool,
+    /// What becomes of `io_uring`.
+    pub io_uring: Option<IoUringMode>,
+}
+
+/// What becomes of `io_uring`, which opens files unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IoUringMode {
+    /// Programs are told that it is not permitted.
+    Refuse,
+    /// Programs may use it, and a run in which one does is not kept.
+    Allow,
 }
 
 /// What becomes of a standard input that can't be read again.

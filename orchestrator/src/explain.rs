@@ -222,6 +222,14 @@ pub fn gap(gap: Gap) -> &'static str {
     }
 }
 
+/// That a program did without `io_uring`; `program` is its command line.
+#[must_use]
+pub fn io_uring_refused(program: &str) -> String {
+    format!(
+        "`{program}` asked for io_uring and was told that it is not permitted, so that nothing goes unseen (--io-uring allow)"
+    )
+}
+
 fn unseen_in(unseen: &Unseen) -> String {
     let sentence = format!("{} {}", process(&unseen.process), gap(unseen.gap));
     if unseen.detail.is_empty() { sentence } else { format!("{sentence}: {}", unseen.detail) }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use platform::files;
 use platform::process::{CommandState, exit_of};
-use platform::tracing::{CaptureChoice, Command, Sink, SpawnError, Tracee, now_ns};
+use platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
@@ -34,6 +34,10 @@ pub struct Capture {
     pub library_folder: Option<PathBuf>,
     /// How long to wait for processes that outlive the command.
     pub grace: Duration,
+    /// What becomes of them then.
+    pub background: Background,
+    /// What becomes of `io_uring`.
+    pub io_uring: IoUring,
 }
 
 /// What may be different from one run of a task to another.
@@ -62,6 +66,8 @@ pub struct Report {
     pub outputs: Vec<(Bytes, AccessKind)>,
     /// For a hit: how long the run took that it stands for.
     pub saved: Option<Duration>,
+    /// The command lines of processes that asked for `io_uring` and were told that it is not permitted.
+    pub io_uring_refused: Vec<String>,
     /// What the store could not do; the command has run all the same.
     pub trouble: Option<String>,
 }
@@ -111,6 +117,8 @@ pub fn trace(
         stderr,
         library_folder: capture.library_folder.clone(),
         capture: capture.choice,
+        io_uring: capture.io_uring,
+        background: capture.background,
         watch_stdin: task.stdin == StdinKey::Stream,
     };
     let collector = Arc::new(Collector::new(now_ns(), barrier));
@@ -191,6 +199,7 @@ pub fn run(
         inputs: Vec::new(),
         outputs: Vec::new(),
         saved: None,
+        io_uring_refused: trace.io_uring_refused().collect(),
         trouble: None,
     };
     let mut added = 0;
@@ -263,6 +272,7 @@ pub fn run_plainly(
         inputs: Vec::new(),
         outputs: Vec::new(),
         saved: None,
+        io_uring_refused: Vec::new(),
         trouble: None,
     })
 }
@@ -302,6 +312,7 @@ fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) 
         inputs,
         outputs: entry.outputs().iter().map(listed_output).collect(),
         saved: Some(saved),
+        io_uring_refused: Vec::new(),
         trouble,
     }
 }

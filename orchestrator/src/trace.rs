@@ -9,6 +9,7 @@ use shm_protocol::access::{AccessKind, Before, Gap};
 use shm_protocol::record::Exit;
 
 use crate::fingerprint::Digest;
+use crate::report;
 use crate::wire;
 
 pub use collector::Collector;
@@ -193,6 +194,11 @@ impl Trace {
     #[must_use]
     pub fn process(&self, id: ProcessId) -> Option<&Process> {
         self.processes.get((id as usize).checked_sub(1)?)
+    }
+
+    /// The command lines of the processes to which `io_uring_setup` was refused.
+    pub fn io_uring_refused(&self) -> impl Iterator<Item = String> {
+        self.io_uring_refused.iter().filter_map(|&id| self.process(id)).map(report::command_line)
     }
 
     /// The bytes of a path; empty if there is none with this number.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shm_protocol::record::{Event, Record};
-use tracerun_platform::tracing::{CaptureChoice, Command, Sink, Tracee};
+use tracerun_platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, Tracee};
 
 static QUIET: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 struct Print;
@@ -44,6 +44,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         stderr: Stdio::inherit(),
         library_folder: std::env::var_os("LIBRARY_FOLDER").map(Into::into),
         capture: CaptureChoice::Auto,
+        io_uring: IoUring::Refuse,
+        background: Background::Leave,
         watch_stdin: true,
     };
     let mut tracee = Tracee::spawn(command, Arc::new(Print))?;

@@ -39,6 +39,26 @@ pub enum CaptureChoice {
     Preload,
 }
 
+/// What becomes of `io_uring`, which opens files without system calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoUring {
+    /// Programs are told that it is not permitted, as under Docker, and do without.
+    #[default]
+    Refuse,
+    /// Programs may use it; the trace of such a run is not complete.
+    Allow,
+}
+
+/// What becomes of processes that outlive the command and the time of grace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Background {
+    /// They go on.
+    #[default]
+    Leave,
+    /// They are killed.
+    Kill,
+}
+
 /// The mechanism that watched the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capture {
@@ -67,6 +87,10 @@ pub struct Command {
     pub library_folder: Option<PathBuf>,
     /// How to watch.
     pub capture: CaptureChoice,
+    /// What becomes of `io_uring`.
+    pub io_uring: IoUring,
+    /// What becomes of processes that outlive the command.
+    pub background: Background,
     /// Whether to report reads of the inherited standard input.
     pub watch_stdin: bool,
 }
@@ -147,7 +171,7 @@ impl Tracee {
     }
 
     /// Waits up to `grace` for the rest of the process tree, delivers the last records, and says what the
-    /// capture amounted to. Processes that are still there go on, unwatched and unharmed.
+    /// capture amounted to. Processes that are still there go on, unwatched and unharmed, unless they are to be killed.
     #[must_use]
     pub fn finish(self, grace: Duration) -> CaptureReport {
         self.0.finish(grace)

@@ -7,7 +7,7 @@ use linux_raw_sys::errno::{E2BIG, EACCES, ENOENT, ENOSYS, ENOTDIR};
 use linux_raw_sys::general::{
     __NR_execve, __NR_execveat, CLD_DUMPED, CLD_KILLED, CLONE_THREAD, CLONE_VM, SIGCHLD, WNOWAIT,
 };
-use shm_protocol::record::{Event, Exit};
+use shm_protocol::record::Event;
 
 use crate::environment::{self, Environment};
 use crate::guest;
@@ -277,9 +277,12 @@ fn reap(status: u64, call: impl FnOnce(u64) -> Option<u64>) -> isize {
     child
 }
 
-fn report_death(pid: u32, signal: u8) {
-    if let Some(guest) = guest::active() {
-        guest.send(pid, syscall::now_ns(), Event::Exit(Exit::Signal(signal)));
+fn report_death(child: u32, signal: u8) {
+    let Some(guest) = guest::active() else { return };
+    let (_, pid) = guest.process();
+    // In a pid namespace of its own it knows the child by another number than tracerun.
+    if pid == syscall::own_pid() as u32 {
+        guest.send(pid, syscall::now_ns(), Event::Killed { child, signal });
     }
 }
 

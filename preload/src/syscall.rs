@@ -92,7 +92,7 @@ pub(crate) fn errno_location() -> u64 {
     __errno_location as *const () as u64
 }
 
-fn own_pid() -> u64 {
+pub(crate) fn own_pid() -> u64 {
     // SAFETY: touches no memory.
     unsafe { syscall(__NR_getpid, [0; 5], 0) as u64 }
 }

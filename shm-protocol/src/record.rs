@@ -51,6 +51,13 @@ pub enum Event<'a> {
     Instrumented,
     /// The process ended.
     Exit(Exit),
+    /// This signal killed a child of the process, as it learned when it waited for it.
+    Killed {
+        /// Process id of the child.
+        child: u32,
+        /// The signal.
+        signal: u8,
+    },
     /// Something may have gone unseen in this process.
     Gap(Gap),
     /// The process read from the standard input that it had inherited from tracerun.

@@ -8,8 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use platform::tracing::CaptureChoice;
 use tracerun::archive::Mtime;
-use tracerun::configuration::Size;
-use tracerun::configuration::StdinMode;
+use tracerun::configuration::{IoUringMode, Size, StdinMode};
 
 /// Runs a command, knows every file its process tree touched, and next time, when nothing that mattered has
 /// changed, restores its outputs and replays its terminal output instead of running it.
@@ -316,9 +315,34 @@ pub(crate) struct CaptureOptions {
     #[arg(long, value_name = "MS")]
     pub(crate) grace: Option<u64>,
 
+    /// Kill processes that outlive the command and the time of grace, instead of leaving them alone
+    #[arg(long)]
+    pub(crate) kill_background: bool,
+
+    /// What programs that ask for io_uring, which opens files unseen, are told [default: refuse]
+    #[arg(long, value_enum, value_name = "ANSWER")]
+    pub(crate) io_uring: Option<IoUringArgument>,
+
     /// How to watch the process tree
     #[arg(long, value_enum, default_value_t = CaptureArgument::Auto)]
     pub(crate) capture: CaptureArgument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IoUringArgument {
+    /// That it is not permitted, as under Docker: they do without
+    Refuse,
+    /// Nothing: they get it, and a run in which one does is not stored
+    Allow,
+}
+
+impl From<IoUringArgument> for IoUringMode {
+    fn from(argument: IoUringArgument) -> Self {
+        match argument {
+            IoUringArgument::Refuse => Self::Refuse,
+            IoUringArgument::Allow => Self::Allow,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

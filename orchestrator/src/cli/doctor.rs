@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use platform::tracing::{CaptureChoice, Command, Sink, Tracee};
+use platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, Tracee};
 use shm_protocol::record::{Event, Exit, Record};
 
 use super::Failure;
@@ -80,6 +80,8 @@ fn try_capture(capture: CaptureChoice, library_folder: Option<&Path>) -> (Result
         stdout: Stdio::null(),
         stderr: Stdio::null(),
         library_folder: library_folder.map(Path::to_owned),
+        io_uring: IoUring::Refuse,
+        background: Background::Leave,
         capture,
         watch_stdin: false,
     };

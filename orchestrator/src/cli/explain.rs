@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shm_protocol::record::Exit;
 use tracerun::cache::{KeptRun, MissReason, Outcome, RunId, RunRecord, Store};
 use tracerun::explain;
+use tracerun::trace::Trace;
 
 use super::arguments::{AnswerFormat, Common, ExplainArguments};
 use super::history::{heading, outcome};
@@ -48,12 +49,8 @@ impl<'a> Answer<'a> {
         let kept = fingerprint.map(|fingerprint| store.kept_run(fingerprint)).transpose()?.flatten();
         let first = reasons.contains(&MissReason::FirstRun);
         let near = if first { nearest(run, &store.runs()?) } else { None };
-        let mut io_uring = Vec::new();
-        if let Some(trace) = store.trace(run.id)? {
-            for &id in &trace.io_uring_refused {
-                io_uring.push(trace.process(id).map(tracerun::report::command_line).unwrap_or_default());
-            }
-        }
+        let trace = store.trace(run.id)?;
+        let io_uring = trace.iter().flat_map(Trace::io_uring_refused).collect();
         Ok(Self { outcome: &run.outcome, reasons, against, kept, near, io_uring })
     }
 
@@ -95,9 +92,7 @@ impl<'a> Answer<'a> {
             Outcome::Traced => item("only traced"),
         }
         for program in &self.io_uring {
-            item(&format!(
-                "`{program}` asked for io_uring and was told that it is not permitted, so that nothing goes unseen"
-            ));
+            item(&explain::io_uring_refused(program));
         }
         text
     }

@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory;
-use platform::tracing::{SpawnError, unpack_library};
+use platform::tracing::{Background, IoUring, SpawnError, unpack_library};
 use shm_protocol::record::Exit;
 use shm_protocol::session;
 use tracerun::cache::{LIMIT, RunError as NoSuchRun, Store, StoreError};
-use tracerun::configuration::{self, Configuration, ConfigurationError};
+use tracerun::configuration::{self, Configuration, ConfigurationError, IoUringMode};
 use tracerun::fingerprint::Digest;
 use tracerun::run::{Capture, RunError};
 
@@ -32,6 +32,9 @@ static LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.bin"))
 
 /// tracerun's own failures.
 const FAILED: Exit = Exit::Code(125);
+
+/// What a working directory goes by that has been removed.
+const GONE: &str = "/proc/self/cwd";
 
 /// How long processes that outlive the command are waited for unless told otherwise.
 const GRACE: Duration = Duration::from_millis(500);
@@ -127,6 +130,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
 /// Where tracerun works: the caller's directory, the project's root and settings, the cache folder.
 struct Place {
     cwd: PathBuf,
+    /// It has been removed: it has no path any more, but is still there for those in it.
+    cwd_is_gone: bool,
     root: PathBuf,
     configuration: Configuration,
     cache_folder: Option<PathBuf>,
@@ -140,7 +145,9 @@ impl Place {
             let path = path.to_owned();
             move |source| Failure::File { path, source }
         };
-        let cwd = env::current_dir().map_err(at(Path::new(".")))?;
+        let cwd = env::current_dir();
+        let cwd_is_gone = cwd.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let cwd = if cwd_is_gone { GONE.into() } else { cwd.map_err(at(Path::new(".")))? };
         let root = match &common.root {
             Some(root) => root.canonicalize().map_err(at(root))?,
             None => configuration::find_root(&cwd).to_owned(),
@@ -151,7 +158,7 @@ impl Place {
             .or_else(|| configuration.cache_dir.clone())
             .or_else(|| Some(platform::files::user_cache_folder()?.join("tracerun")));
         let limit = common.cache_size.or(configuration.cache_size).map_or(LIMIT, |size| size.0);
-        Ok(Self { cwd, root, configuration, cache_folder, limit })
+        Ok(Self { cwd, cwd_is_gone, root, configuration, cache_folder, limit })
     }
 
     fn open_store(&self) -> Result<Store, Failure> {
@@ -179,7 +186,14 @@ impl Place {
             })
         });
         let grace = options.grace.or(self.configuration.grace_ms).map_or(GRACE, Duration::from_millis);
-        Capture { choice: options.capture.into(), library_folder, grace }
+        let kills = options.kill_background || self.configuration.kill_background;
+        let background = if kills { Background::Kill } else { Background::Leave };
+        let io_uring = options.io_uring.map(IoUringMode::from).or(self.configuration.io_uring);
+        let io_uring = match io_uring {
+            Some(IoUringMode::Allow) => IoUring::Allow,
+            Some(IoUringMode::Refuse) | None => IoUring::Refuse,
+        };
+        Capture { choice: options.capture.into(), library_folder, grace, background, io_uring }
     }
 }
 

@@ -52,7 +52,10 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         take(&mut task, stdin, &store)?;
         return dry(&task, &store, format.unwrap_or(AnswerFormat::Text));
     }
-    let report = match place.open_store() {
+    let gone = || "the working directory is gone, so that nothing can be found there again".to_owned();
+    let store =
+        if place.cwd_is_gone { Err(gone()) } else { place.open_store().map_err(|error| error.to_string()) };
+    let report = match store {
         Ok(store) => {
             let input = take(&mut task, stdin, &store)?;
             let capture = place.capture(options.capture, Some(&store), common);
@@ -63,7 +66,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
             }
             report
         }
-        Err(error) => run_plainly(&task, error.to_string(), &mut follow)?,
+        Err(error) => run_plainly(&task, error, &mut follow)?,
     };
 
     if !common.quiet {
@@ -81,6 +84,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
                 report.outputs.len(),
                 duration(Duration::from_millis(report.record.wall_ms)),
             ));
+            report.io_uring_refused.iter().for_each(|program| say(&explain::io_uring_refused(program)));
         }
     }
     if let Some((path, file)) = summary_path.zip(summary_file) {

@@ -35,6 +35,9 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     for reason in explain::gaps(trace) {
         writeln!(out, "incomplete: {reason}")?;
     }
+    for program in trace.io_uring_refused() {
+        writeln!(out, "{}", explain::io_uring_refused(&program))?;
+    }
     Ok(())
 }
 

@@ -161,10 +161,13 @@ impl State {
             Event::Fork { parent } => self.fork(pid, parent, time_ns),
             Event::Exec(image) => self.exec(pid, &image, time_ns),
             Event::ExecFailed => self.exec_failed(pid, time_ns),
-            Event::Exit(exit) => {
-                let image = self.image_at(pid, time_ns);
-                self.images[image].exit = Some(ImageExit::Process(exit));
-                self.images[image].end_ns = Some(time_ns);
+            Event::Exit(exit) => self.exit(pid, exit, time_ns),
+            Event::Killed { child, signal } => {
+                if !self.has_ended(child) {
+                    // All that it did may have been to look, which does not tell where it came from.
+                    self.fork(child, pid, time_ns);
+                    self.exit(child, Exit::Signal(signal), time_ns);
+                }
             }
             Event::Instrumented => {
                 let image = self.image_at(pid, time_ns);
@@ -232,6 +235,21 @@ impl State {
             child.announced = true;
             (child.parent, child.parent_pid) = (known, known.is_none().then_some(parent));
         }
+    }
+
+    fn has_ended(&self, pid: u32) -> bool {
+        let last = self.of_pid.get(&pid).and_then(|images| images.last());
+        last.is_some_and(|&last| matches!(self.images[last].exit, Some(ImageExit::Process(_))))
+    }
+
+    /// The end of a process, which may be told by several observers.
+    fn exit(&mut self, pid: u32, exit: Exit, time_ns: u64) {
+        if self.has_ended(pid) {
+            return;
+        }
+        let image = self.image_at(pid, time_ns);
+        self.images[image].exit = Some(ImageExit::Process(exit));
+        self.images[image].end_ns = Some(time_ns);
     }
 
     /// The parent of an image, and what a fork has from it. Parents come before their children.

@@ -13,6 +13,7 @@ mod call_sites;
 mod copy;
 mod filter;
 mod guard;
+mod lives;
 mod loader;
 mod memory;
 // Who reads code needs to know its machine.

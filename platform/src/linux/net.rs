@@ -1,22 +1,23 @@
 //! The net of one command: the filter goes into its process before the exec, the supervisor's threads serve it.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::os::unix::thread::JoinHandleExt;
 use std::process::{self, Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libc::sock_filter;
 use shm_protocol::access::Gap;
+use shm_protocol::record::Exit;
 
 use super::guard::{Guard, InHand};
-use super::ring::SharedRing;
 use super::seccomp::{self, Listener};
-use super::supervisor::Supervisor;
-use crate::tracing::{CaptureReport, GapReport, Sink};
+use super::supervisor::{Orders, Supervisor};
+use crate::tracing::{Background, CaptureReport, GapReport};
 
 /// How many threads serve held calls at the same time: each keeps up with what several CPUs do.
 fn threads_at_once() -> usize {
@@ -27,8 +28,14 @@ fn threads_at_once() -> usize {
 pub(super) struct Net {
     supervisor: Arc<Supervisor>,
     threads: Vec<JoinHandle<io::Result<()>>>,
+    /// Attends to the ends of processes; where it can't be had, those are looked for when all is over.
+    undertaker: Option<JoinHandle<()>>,
     guard: Guard,
 }
+
+/// How long processes that are killed may take to be gone, and how often to look.
+const DYING: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why a command could not be started under the net.
 pub(super) enum NetError {
@@ -46,9 +53,7 @@ impl Net {
     pub(super) fn spawn(
         command: &mut Command,
         filter: Vec<sock_filter>,
-        sink: Arc<dyn Sink>,
-        ring: Option<Arc<SharedRing>>,
-        own_folder: Option<Vec<u8>>,
+        orders: Orders,
     ) -> Result<(Child, Self), NetError> {
         let (report, child_report) = io::pipe().map_err(NetError::Refused)?;
         let (child_go, go) = io::pipe().map_err(NetError::Refused)?;
@@ -67,18 +72,9 @@ impl Net {
         let (sender, receiver) = mpsc::channel();
         let first = Builder::new().name("supervisor".into()).spawn(move || {
             let supervisor = match greet(report, |listener, pid| {
-                let at_once = threads_at_once();
-                Arc::new(Supervisor::new(
-                    Listener::new(listener),
-                    pid,
-                    sink,
-                    ring,
-                    own_folder,
-                    at_once,
-                    in_hand,
-                ))
+                Supervisor::new(Listener::new(listener), pid, orders, threads_at_once(), in_hand)
             }) {
-                Ok(Some(supervisor)) => supervisor,
+                Ok(Some(supervisor)) => Arc::new(supervisor),
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     // That the receiver is gone would mean that nobody wants to know.
@@ -109,7 +105,10 @@ impl Net {
                     threads
                         .extend(Builder::new().name("supervisor".into()).spawn(move || supervisor.serve()));
                 }
-                Ok((child, Self { supervisor, threads, guard }))
+                let attending = Arc::clone(&supervisor);
+                let undertaker =
+                    Builder::new().name("undertaker".into()).spawn(move || attending.attend_ends()).ok();
+                Ok((child, Self { supervisor, threads, undertaker, guard }))
             }
             (Err(_), Ok(Err(error))) => Err(NetError::Refused(error)),
             (Err(error), _) => Err(NetError::Command(error)),
@@ -123,11 +122,22 @@ impl Net {
         }
     }
 
-    /// Waits up to `grace` for the whole tree to be gone. What is still there then goes on without being looked
-    /// at, its calls let through by the guard.
-    pub(super) fn finish(self, grace: Duration, report: &mut CaptureReport) {
+    /// The command itself has ended.
+    pub(super) fn command_has_ended(&self, pid: u32, exit: Exit) {
+        self.supervisor.has_ended(pid, exit);
+    }
+
+    /// Waits up to `grace` for the whole tree to be gone. What is still there then is killed, or goes on without being
+    /// looked at, its calls let through by the guard.
+    pub(super) fn finish(self, grace: Duration, background: Background, report: &mut CaptureReport) {
         let listener = self.supervisor.listener();
-        if listener.wait_for_end(grace) {
+        let ended = listener.wait_for_end(grace) || background == Background::Kill && self.kill();
+        // The last of its calls is over before a process has ended.
+        self.supervisor.attend_last_ends(if ended { DYING } else { Duration::ZERO });
+        if let Some(undertaker) = self.undertaker {
+            undertaker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+        if ended {
             self.guard.dismiss();
         } else {
             report.survivors = self.supervisor.survivors();
@@ -143,6 +153,20 @@ impl Net {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
+    }
+}
+
+impl Net {
+    /// Kills the tree, those of it too that were not seen before; `false` if some can't be killed.
+    fn kill(&self) -> bool {
+        let deadline = Instant::now() + DYING;
+        while Instant::now() < deadline {
+            self.supervisor.kill_all();
+            if self.supervisor.listener().wait_for_end(LOOK_AGAIN) {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -176,7 +200,7 @@ impl ChildEnds {
 /// Waits for a child to tell of its listener and fetches it; `None` if no child comes.
 fn greet<S>(
     mut report: PipeReader,
-    supervise: impl FnOnce(std::os::fd::OwnedFd, u32) -> S,
+    supervise: impl FnOnce(OwnedFd, u32) -> io::Result<S>,
 ) -> io::Result<Option<S>> {
     let mut message = [0; 8];
     if report.read_exact(&mut message).is_err() {
@@ -187,7 +211,7 @@ fn greet<S>(
     if number < 0 {
         return Err(io::Error::from_raw_os_error(-number));
     }
-    Ok(Some(supervise(seccomp::fetch(pid, number)?, pid)))
+    supervise(seccomp::fetch(pid, number)?, pid).map(Some)
 }
 
 /// Makes the threads return although filtered processes are left, with no call received and unanswered.

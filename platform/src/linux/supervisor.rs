@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use libc::seccomp_notif;
+use nix::sys::resource::{Resource, getrlimit};
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Gap, Outcome};
 use shm_protocol::calls::{Call, Meaning, Name, Needs, Touch};
 use shm_protocol::path::Joined;
@@ -16,9 +18,10 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 use super::abi::{self, Decoded, Made, Width};
 use super::address::{self, Address};
 use super::guard::{Guard, InHand};
+use super::lives::{Ends, Kin, Life};
 use super::ring::SharedRing;
 use super::seccomp::{Answer, Listener};
-use super::target::{self, Kin, Look, Target, Unnamed};
+use super::target::{self, Look, Target, Unnamed};
 use super::turns::{Turn, Turns};
 use crate::tracing::{Sink, now_ns};
 
@@ -31,11 +34,11 @@ const LARGE: i64 = 256 << 10;
 /// The supervisor of one run, shared by its threads.
 pub(super) struct Supervisor {
     listener: Listener,
-    sink: Arc<dyn Sink>,
-    ring: Option<Arc<SharedRing>>,
-    /// Accesses under this folder are tracerun's own: the preload library.
-    own_folder: Option<Vec<u8>>,
+    orders: Orders,
     processes: Mutex<Processes>,
+    ends: Ends,
+    /// How many processes are watched for their end at the same time: each costs a descriptor.
+    most_lives: usize,
     interpreters: Mutex<HashMap<Option<Version>, Interpreters>>,
     turns: Turns,
     /// Somebody has bound a socket to an address of the network.
@@ -44,6 +47,18 @@ pub(super) struct Supervisor {
     threads: AtomicUsize,
     in_hand: InHand,
     stopped: AtomicBool,
+}
+
+/// What a supervisor is told to do.
+pub(super) struct Orders {
+    /// Who is told of what the processes do.
+    pub(super) sink: Arc<dyn Sink>,
+    /// What it shares with the library, if that is used.
+    pub(super) ring: Option<Arc<SharedRing>>,
+    /// Accesses under this folder are tracerun's own: the preload library.
+    pub(super) own_folder: Option<Vec<u8>>,
+    /// Let programs have `io_uring`.
+    pub(super) allow_io_uring: bool,
 }
 
 /// A file as it is now: device, inode, and status change time in seconds and nanoseconds.
@@ -67,39 +82,101 @@ struct Known {
     parent: u32,
     /// Its working directory when it last executed something, with the directory generation of that time.
     cwd: Option<(u64, Arc<[u8]>)>,
+    life: Option<Life>,
 }
 
 impl Supervisor {
+    /// # Errors
+    /// There are no descriptors left.
     pub(super) fn new(
         listener: Listener,
         root: u32,
-        sink: Arc<dyn Sink>,
-        ring: Option<Arc<SharedRing>>,
-        own_folder: Option<Vec<u8>>,
+        orders: Orders,
         threads_at_once: usize,
         in_hand: InHand,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let mut processes = Processes::default();
-        processes.known.insert(root, Known::default());
+        let (ends, life) = (Ends::new()?, Life::of(root));
+        if let Some(life) = &life {
+            ends.watch(root, life);
+        }
+        processes.known.insert(root, Known { life, ..Known::default() });
         processes.of_thread.insert(root, root);
-        Self {
+        let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        Ok(Self {
             listener,
-            sink,
-            ring,
-            own_folder,
+            orders,
             processes: Mutex::new(processes),
+            ends,
+            most_lives: usize::try_from(descriptors / 2).unwrap_or(usize::MAX),
             interpreters: Mutex::default(),
             turns: Turns::new(threads_at_once),
             serves: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             in_hand,
             stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// Records how processes end that do not say so, until [`Supervisor::attend_last_ends`] is called.
+    pub(super) fn attend_ends(&self) {
+        while let Some(pid) = self.ends.next() {
+            self.attend_end(pid, Duration::ZERO);
         }
+    }
+
+    /// Records how those ended that have since; for those that are about to, as where no filtered process is left, it
+    /// waits up to `at_most` each.
+    pub(super) fn attend_last_ends(&self, at_most: Duration) {
+        self.ends.stop();
+        let pids: Vec<u32> = self.processes().known.keys().copied().collect();
+        for pid in pids {
+            self.attend_end(pid, at_most);
+        }
+    }
+
+    fn attend_end(&self, pid: u32, at_most: Duration) {
+        let Some(life) = self.processes().known.get_mut(&pid).and_then(|known| known.life.take()) else {
+            return;
+        };
+        if !life.has_ended(at_most) {
+            // A thread other than the first has executed something.
+            if let Some(known) = self.processes().known.get_mut(&pid) {
+                known.life = Some(life);
+            }
+            return;
+        }
+        match life.exit(pid) {
+            Some(exit) => self.has_ended(pid, exit),
+            None => self.forget(pid),
+        }
+    }
+
+    /// Records the end of a process, unless it has told of that itself.
+    pub(super) fn has_ended(&self, pid: u32, exit: Exit) {
+        if self.processes().known.contains_key(&pid) {
+            self.orders.sink.record(&Record { pid, time_ns: now_ns(), event: Event::Exit(exit) });
+            self.forget(pid);
+        }
+    }
+
+    /// Whether the end of the process will be told when it comes.
+    fn awaits_end(&self, target: Target) -> bool {
+        self.processes().known.get(&target.process).is_some_and(|known| known.life.is_some())
+    }
+
+    /// Kills every process seen.
+    pub(super) fn kill_all(&self) {
+        self.processes().known.values().filter_map(|known| known.life.as_ref()).for_each(Life::kill);
+    }
+
+    fn processes(&self) -> MutexGuard<'_, Processes> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The processes seen that are still there: pid and name.
     pub(super) fn survivors(&self) -> Vec<(u32, String)> {
-        let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let processes = self.processes();
         let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
         let mut left: Vec<_> =
             processes.known.keys().filter_map(|&pid| Some((pid, name(pid)?.trim_end().to_owned()))).collect();
@@ -152,10 +229,11 @@ impl Supervisor {
 
     fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>, turn: &Turn<'_>) -> Answer {
         // Any held call may change something.
-        let time_ns = self.ring.as_ref().map_or_else(now_ns, |shared| shared.ring().time_of_change(now_ns));
+        let time_ns =
+            self.orders.ring.as_ref().map_or_else(now_ns, |shared| shared.ring().time_of_change(now_ns));
         let decoded = abi::decode(&held.data);
         let executes = matches!(decoded, Decoded::Watched(Made { call: Call::execve | Call::execveat, .. }));
-        let target = self.target(held.pid, executes);
+        let Some(target) = self.target(held, executes) else { return Answer::Continue };
         let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer, turn };
         match decoded {
             Decoded::Watched(made) => judgement.call(made),
@@ -169,24 +247,35 @@ impl Supervisor {
     }
 
     /// The thread that makes a held call, with the process it belongs to; looked up anew if `afresh`, as thread
-    /// ids are used again. A process seen for the first time is announced.
-    fn target(&self, thread: u32, afresh: bool) -> Target {
-        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+    /// ids are used again. A process seen for the first time is announced. `None` if the thread has been killed
+    /// meanwhile.
+    fn target(&self, held: &seccomp_notif, afresh: bool) -> Option<Target> {
+        let thread = held.pid;
+        let mut processes = self.processes();
         if let (Some(&process), false) = (processes.of_thread.get(&thread), afresh) {
-            return Target { thread, process };
+            return Some(Target { thread, process });
         }
-        let kin = Kin::of(thread).unwrap_or(Kin { process: thread, parent: 0 });
+        let (kin, life) = Kin::of(thread).unwrap_or((Kin { process: thread, parent: 0 }, None));
+        // Whose process has just ended is not to be taken for a new one.
+        if !self.listener.is_held(held) {
+            return None;
+        }
         processes.of_thread.insert(thread, kin.process);
         let is_new = !processes.known.contains_key(&kin.process);
         if is_new {
-            processes.known.insert(kin.process, Known { parent: kin.parent, cwd: None });
+            let few = processes.known.len() < self.most_lives;
+            let life = life.or_else(|| Life::of(kin.process)).filter(|_| few);
+            if let Some(life) = &life {
+                self.ends.watch(kin.process, life);
+            }
+            processes.known.insert(kin.process, Known { parent: kin.parent, cwd: None, life });
         }
         drop(processes);
         if is_new {
             let event = Event::Fork { parent: kin.parent };
-            self.sink.record(&Record { pid: kin.process, time_ns: now_ns(), event });
+            self.orders.sink.record(&Record { pid: kin.process, time_ns: now_ns(), event });
         }
-        Target { thread, process: kin.process }
+        Some(Target { thread, process: kin.process })
     }
 
     /// The interpreters of an executable that has been looked at; read from the file once.
@@ -199,15 +288,15 @@ impl Supervisor {
     /// The working directory of a process that executes something, for people to read: that of its last program or, in a new
     /// process, of its parent's, as long as no process has gone elsewhere since.
     fn cwd_at_exec(&self, target: Target) -> Arc<[u8]> {
-        let generation = self.ring.as_ref().map(|shared| shared.ring().directory_generation());
+        let generation = self.orders.ring.as_ref().map(|shared| shared.ring().directory_generation());
         let known = || {
-            let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+            let processes = self.processes();
             let own = processes.known.get(&target.process)?;
             let (of, cwd) = own.cwd.as_ref().or_else(|| processes.known.get(&own.parent)?.cwd.as_ref())?;
             (Some(*of) == generation).then(|| Arc::clone(cwd))
         };
         let cwd = known().unwrap_or_else(|| target.cwd().unwrap_or_default().into());
-        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut processes = self.processes();
         if let (Some(own), Some(generation)) = (processes.known.get_mut(&target.process), generation) {
             own.cwd = Some((generation, Arc::clone(&cwd)));
         }
@@ -215,13 +304,13 @@ impl Supervisor {
     }
 
     fn forget(&self, process: u32) {
-        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut processes = self.processes();
         processes.known.remove(&process);
         processes.of_thread.retain(|_, of| *of != process);
     }
 
     fn directories_moved(&self) {
-        if let Some(shared) = &self.ring {
+        if let Some(shared) = &self.orders.ring {
             shared.ring().advance_directory_generation();
         }
     }
@@ -246,7 +335,11 @@ struct Judgement<'a> {
 
 impl Judgement<'_> {
     fn send(&self, event: Event<'_>) {
-        self.supervisor.sink.record(&Record { pid: self.target.process, time_ns: self.time_ns, event });
+        self.supervisor.orders.sink.record(&Record {
+            pid: self.target.process,
+            time_ns: self.time_ns,
+            event,
+        });
     }
 
     /// A call on a socket, with its arguments of four bytes each in an array.
@@ -284,6 +377,9 @@ impl Judgement<'_> {
                 self.supervisor.directories_moved();
             }
             Meaning::Execute { file, argv } => self.execute(call, file, argv, width),
+            // Its other threads may have calls made yet before they are gone.
+            Meaning::Exit(_)
+                if self.target.has_other_threads() && self.supervisor.awaits_end(self.target) => {}
             Meaning::Exit(status) => {
                 self.send(Event::Exit(Exit::Code(status)));
                 self.supervisor.forget(self.target.process);
@@ -296,6 +392,7 @@ impl Judgement<'_> {
             Meaning::Connect { address, length } => self.address(call, address, length, AccessKind::Stat),
             Meaning::Bind { address, length } => self.address(call, address, length, AccessKind::Write),
             Meaning::SendMessages { messages, count } => self.messages(call, messages, count, width),
+            Meaning::IoUring if self.supervisor.orders.allow_io_uring => self.send(Event::Gap(Gap::IoUring)),
             Meaning::IoUring => {
                 self.send(Event::IoUringRefused);
                 return Answer::Fail(libc::EPERM);
@@ -344,7 +441,7 @@ impl Judgement<'_> {
     }
 
     fn is_own(&self, path: &[u8]) -> bool {
-        self.supervisor.own_folder.as_ref().is_some_and(|folder| path.starts_with(folder))
+        self.supervisor.orders.own_folder.as_ref().is_some_and(|folder| path.starts_with(folder))
     }
 
     fn touch(&mut self, call: Call, touch: Touch) {
@@ -430,7 +527,7 @@ impl Judgement<'_> {
             if look.stat.is_some_and(|stat| stat.st_size > LARGE) {
                 self.turn.pass_on();
             }
-            self.supervisor.sink.before_change(path, touch.follow);
+            self.supervisor.orders.sink.before_change(path, touch.follow);
         }
         access(touch.kind, Some(Change { effect, before: look.before }));
         look

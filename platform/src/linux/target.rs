@@ -1,9 +1,9 @@
 //! One thread whose call is held: what its names mean, seen from outside through `/proc`.
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use libc::AT_FDCWD;
@@ -32,9 +32,19 @@ pub(super) enum Unnamed {
     NoDirectory,
 }
 
+/// What the kernel puts behind the path of what has been unlinked.
+const DELETED: &[u8] = b" (deleted)";
+
 impl Target {
     pub(super) fn memory(self) -> Memory {
         Memory::of(self.thread)
+    }
+
+    /// Whether its process has other threads.
+    pub(super) fn has_other_threads(self) -> bool {
+        // `..`, `.`, and one for each thread.
+        let folder = std::fs::metadata(format!("/proc/{}/task", self.process));
+        folder.is_ok_and(|folder| folder.nlink() > 3)
     }
 
     /// What the symbolic link `/proc/<thread>/<name>` points to; `Err(Nothing)` for what has no path: pipes,
@@ -45,7 +55,7 @@ impl Target {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Unnamed::Nothing),
             Err(_) => return Err(Unnamed::NoDirectory),
         };
-        let unlinked = || target.as_os_str().as_bytes().ends_with(b" (deleted)") && !target.exists();
+        let unlinked = || target.as_os_str().as_bytes().ends_with(DELETED) && !target.exists();
         if !target.has_root() || unlinked() {
             return Err(Unnamed::Nothing);
         }
@@ -65,6 +75,22 @@ impl Target {
     /// The path of descriptor `fd`.
     fn descriptor(self, fd: i32) -> Result<Vec<u8>, Unnamed> {
         if fd == AT_FDCWD { self.cwd() } else { self.link(&format!("fd/{fd}")) }
+    }
+
+    /// The absolute path that `name` means in the folder `fd`, which has been removed: from there only the way up leads on.
+    fn above_removed(self, fd: i32, name: &[u8]) -> Result<Vec<u8>, Unnamed> {
+        let link = if fd == AT_FDCWD { "cwd".to_owned() } else { format!("fd/{fd}") };
+        let link = std::fs::read_link(format!("/proc/{}/{link}", self.thread));
+        let link = link.map_err(|_| Unnamed::Nothing)?.into_os_string().into_vec();
+        let mut folder = Path::new(OsStr::from_bytes(link.strip_suffix(DELETED).ok_or(Unnamed::Nothing)?));
+        let mut rest = Path::new(OsStr::from_bytes(name));
+        loop {
+            rest = rest.strip_prefix("..").map_err(|_| Unnamed::Nothing)?;
+            folder = folder.parent().ok_or(Unnamed::Nothing)?;
+            if folder.exists() {
+                return Ok(folder.join(rest).into_os_string().into_vec());
+            }
+        }
     }
 
     /// The absolute path of the descriptor itself, into `path`.
@@ -95,8 +121,10 @@ impl Target {
             return Err(Unnamed::OwnProgram);
         }
         if path.first() != Some(&b'/') {
-            let directory = self.descriptor(dir)?;
-            *path = Joined::new(&directory, path).pieces().concat();
+            *path = match self.descriptor(dir) {
+                Err(Unnamed::Nothing) => self.above_removed(dir, path)?,
+                directory => Joined::new(&directory?, path).pieces().concat(),
+            };
         }
         if let Some(real) = self.through_proc(path) {
             *path = real?;
@@ -141,56 +169,8 @@ impl Target {
     pub(super) fn shares(self, fd: i32, own: i32) -> bool {
         let theirs = std::fs::metadata(format!("/proc/{}/fd/{fd}", self.thread));
         let ours = std::fs::metadata(format!("/proc/self/fd/{own}"));
-        let key = |metadata: &std::fs::Metadata| {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino(), metadata.rdev())
-        };
+        let key = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino(), metadata.rdev());
         matches!((theirs, ours), (Ok(theirs), Ok(ours)) if key(&theirs) == key(&ours))
-    }
-}
-
-/// Where a thread stands in the tree of processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kin {
-    /// The process it belongs to.
-    pub(super) process: u32,
-    /// The process that one was forked from; 0 if it is out of sight.
-    pub(super) parent: u32,
-}
-
-impl Kin {
-    /// The kin of `thread`; `None` if it is gone.
-    pub(super) fn of(thread: u32) -> Option<Self> {
-        Self::from_pidfd(thread).or_else(|| Self::from_proc(thread))
-    }
-
-    /// By `PIDFD_GET_INFO` of linux/pidfd.h (Linux 6.13), ten times as fast as `/proc`.
-    fn from_pidfd(thread: u32) -> Option<Self> {
-        const PIDFD_THREAD: i32 = libc::O_EXCL;
-        const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b;
-        const PIDFD_INFO_PID: u64 = 1;
-        // SAFETY: takes integers only.
-        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, thread, PIDFD_THREAD) };
-        if fd < 0 {
-            return None;
-        }
-        // SAFETY: pidfd_open has just made `fd`, and nobody else owns it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
-        // `struct pidfd_info` in its first version: mask, cgroup, then pid, tgid, ppid in 32 bits each.
-        let mut info = [0_u64; 8];
-        info[0] = PIDFD_INFO_PID;
-        // SAFETY: the request writes the 64 bytes that its number tells, as many as `info` has.
-        if unsafe { libc::ioctl(fd.as_raw_fd(), PIDFD_GET_INFO, info.as_mut_ptr()) } != 0 {
-            return None;
-        }
-        Some(Self { process: (info[2] >> 32) as u32, parent: info[3] as u32 })
-    }
-
-    fn from_proc(thread: u32) -> Option<Self> {
-        let status = std::fs::read(format!("/proc/{thread}/status")).ok()?;
-        let field =
-            |name: &[u8]| status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name));
-        Some(Self { process: number(field(b"Tgid:\t")?)?, parent: number(field(b"PPid:\t")?)? })
     }
 }
 
@@ -362,15 +342,5 @@ mod tests {
         assert_eq!(found[1], b"/bin/sh");
         assert!(found[2].starts_with(b"/lib"), "{:?}", String::from_utf8_lossy(&found[2]));
         assert_eq!(found.len(), 3);
-    }
-
-    #[test]
-    fn both_ways_to_find_the_kin_of_a_thread_agree() {
-        let expected = Kin { process: std::process::id(), parent: std::os::unix::process::parent_id() };
-        let thread = nix::unistd::gettid().as_raw() as u32;
-        assert_eq!(Kin::from_proc(thread), Some(expected));
-        // Absent before Linux 6.13, never wrong.
-        assert!(Kin::from_pidfd(thread).is_none_or(|kin| kin == expected));
-        assert_eq!(Kin::of(u32::MAX >> 1), None);
     }
 }

@@ -12,8 +12,11 @@ use shm_protocol::session::VARIABLE;
 use super::net::{Net, NetError};
 use super::process::exit_of;
 use super::ring::{Drainer, SharedRing};
+use super::supervisor::Orders;
 use super::{filter, inject, loader};
-use crate::tracing::{Capture, CaptureChoice, CaptureReport, Command, GapReport, Sink, SpawnError};
+use crate::tracing::{
+    Background, Capture, CaptureChoice, CaptureReport, Command, GapReport, IoUring, Sink, SpawnError,
+};
 
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: an all-zero value is valid for this structure of integers.
@@ -28,6 +31,7 @@ pub(crate) struct Tracee {
     net: Option<Net>,
     drainer: Option<Drainer>,
     gaps: Vec<GapReport>,
+    background: Background,
 }
 
 impl Tracee {
@@ -61,6 +65,7 @@ impl Tracee {
         child.args(command.argv.iter().skip(1)).env_clear().envs(environment).current_dir(&command.cwd);
         child.stdin(command.stdin).stdout(command.stdout).stderr(command.stderr);
 
+        let background = command.background;
         let drain = |shared: &Option<Arc<SharedRing>>| {
             let drainer = shared.as_ref().map(|ring| Drainer::start(Arc::clone(ring), Arc::clone(&sink)));
             drainer.transpose().map_err(tracing("starting a thread"))
@@ -69,9 +74,16 @@ impl Tracee {
         if command.capture != CaptureChoice::Preload {
             let own_folder = library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec());
             let filter = filter::build(cookie, command.watch_stdin, loader::find());
-            match Net::spawn(&mut child, filter, Arc::clone(&sink), shared.clone(), own_folder) {
+            let orders = Orders {
+                sink: Arc::clone(&sink),
+                ring: shared.clone(),
+                own_folder,
+                allow_io_uring: command.io_uring == IoUring::Allow,
+            };
+            match Net::spawn(&mut child, filter, orders) {
                 Ok((child, net)) => {
-                    return Ok(Self { child, net: Some(net), drainer: drain(&shared)?, gaps: Vec::new() });
+                    let drainer = drain(&shared)?;
+                    return Ok(Self { child, net: Some(net), drainer, gaps: Vec::new(), background });
                 }
                 Err(NetError::Command(source)) => return Err(refused(source)),
                 Err(NetError::Refused(source)) if command.capture == CaptureChoice::Auto => {
@@ -90,7 +102,7 @@ impl Tracee {
         }
         let child = child.spawn().map_err(refused)?;
         let gaps = vec![GapReport { gap: Gap::NoFilter, detail: no_filter }];
-        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps })
+        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps, background })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -98,14 +110,18 @@ impl Tracee {
     }
 
     pub(crate) fn wait(&mut self) -> io::Result<Exit> {
-        Ok(exit_of(self.child.wait()?))
+        let exit = exit_of(self.child.wait()?);
+        if let Some(net) = &self.net {
+            net.command_has_ended(self.child.id(), exit);
+        }
+        Ok(exit)
     }
 
     pub(crate) fn finish(self, grace: Duration) -> CaptureReport {
         let capture = if self.net.is_some() { Capture::Seccomp } else { Capture::Preload };
         let mut report = CaptureReport { capture, gaps: self.gaps, survivors: Vec::new(), dropped: 0 };
         if let Some(net) = self.net {
-            net.finish(grace, &mut report);
+            net.finish(grace, self.background, &mut report);
         }
         if let Some(drainer) = self.drainer {
             let finished = drainer.finish();

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use memmap2::{MmapOptions, MmapRaw};
 use shm_protocol::path::{self, Step};
-use shm_protocol::record::{Event, Exit, Record};
+use shm_protocol::record::{Event, Record};
 use shm_protocol::ring::{Reader, Ring, words_from_mapping};
 use shm_protocol::session::{Session, VARIABLE};
 use tempfile::TempDir;
@@ -157,7 +157,7 @@ fn describe(event: &Event<'_>) -> String {
         Event::ExecFailed => "exec failed".into(),
         Event::Fork { parent } => format!("fork {parent}"),
         Event::Instrumented => "instrumented".into(),
-        Event::Exit(Exit::Signal(signal)) => format!("killed {signal}"),
+        Event::Killed { signal, .. } => format!("killed {signal}"),
         other => format!("{other:?}"),
     }
 }

@@ -30,6 +30,7 @@ const GAP: u8 = 7;
 const STDIN_READ: u8 = 8;
 const NETWORK: u8 = 9;
 const IO_URING_REFUSED: u8 = 10;
+const KILLED: u8 = 11;
 
 /// In the byte of the outcome: the call follows a symbolic link at the end of the path.
 const FOLLOW: u8 = 0x80;
@@ -116,6 +117,10 @@ impl<'a> Record<'a> {
             Event::Instrumented => (INSTRUMENTED, [0; DETAIL]),
             Event::Exit(Exit::Code(code)) => (EXIT, u64::from(code).to_le_bytes()),
             Event::Exit(Exit::Signal(signal)) => (EXIT, [signal, 1, 0, 0, 0, 0, 0, 0]),
+            Event::Killed { child, signal } => {
+                let [p0, p1, p2, p3] = child.to_le_bytes();
+                (KILLED, [p0, p1, p2, p3, signal, 0, 0, 0])
+            }
             Event::Gap(gap) => (GAP, u64::from(gap as u8).to_le_bytes()),
             Event::StdinRead => (STDIN_READ, [0; DETAIL]),
             Event::Network(_) => (NETWORK, [0; DETAIL]),
@@ -146,6 +151,9 @@ fn event(tag: u8, detail: [u8; DETAIL], rest: &[u8]) -> Result<Event<'_>, BadRec
         }
         (EXIT, [code, 0, 0, 0, 0, 0, 0, 0]) => Ok(Event::Exit(Exit::Code(code))),
         (EXIT, [signal, 1, 0, 0, 0, 0, 0, 0]) => Ok(Event::Exit(Exit::Signal(signal))),
+        (KILLED, [p0, p1, p2, p3, signal, 0, 0, 0]) => {
+            Ok(Event::Killed { child: u32::from_le_bytes([p0, p1, p2, p3]), signal })
+        }
         (GAP, [gap, 0, 0, 0, 0, 0, 0, 0]) => Gap::from_wire(gap).map(Event::Gap).ok_or(BadRecord::Value),
         (EXEC_FAILED, _) => zeros(detail, Event::ExecFailed),
         (INSTRUMENTED, _) => zeros(detail, Event::Instrumented),
@@ -291,6 +299,7 @@ mod tests {
             Event::Instrumented,
             Event::Exit(Exit::Code(255)),
             Event::Exit(Exit::Signal(9)),
+            Event::Killed { child: u32::MAX, signal: 9 },
             Event::StdinRead,
             Event::Network(b"localhost:80"),
             Event::IoUringRefused,
