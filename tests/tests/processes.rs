@@ -120,6 +120,11 @@ fn threads_that_are_killed_by_the_end_of_their_process_are_no_process() {
     }
 }
 
+fn kill(pid: &str) {
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().expect("a number"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it is there");
+}
+
 /// Leaves a process behind that waits until it is killed, and says which.
 const LEAVES: &[&str] = &["sh", "-c", "echo made >out; sleep 1000 >&- 2>&- & echo $! >pid"];
 
@@ -128,9 +133,28 @@ fn a_process_that_outlives_the_command_is_left_alone_and_the_run_is_not_stored()
     let sandbox = Sandbox::new();
     let ran = sandbox.run_with(&["--grace", "1"], LEAVES);
     assert_eq!((ran.status, ran.outcome()), (0, "uncached"), "{ran:?}");
-    assert!(ran.stderr.contains("was still running when it ended"), "{ran:?}");
-    let pid = nix::unistd::Pid::from_raw(sandbox.read("pid").trim().parse().expect("a number"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it is there");
+    kill(&sandbox.read("pid"));
+}
+
+#[test]
+fn a_process_that_outlives_the_command_and_has_done_nothing_is_not_overlooked() {
+    let source = r#"
+        #include <stdio.h>
+        #include <unistd.h>
+        int main(void) {
+            pid_t child = fork();
+            if (child > 0) return printf("%d", child) < 0;
+            for (int fd = 0; fd < 3; fd++) close(fd);
+            for (;;) pause();
+        }"#;
+    for options in [&[][..], &["-static"]] {
+        let sandbox = Sandbox::new();
+        compile(&sandbox, source, options);
+        let ran = sandbox.run_with(&["--grace", "1"], &["./program"]);
+        kill(&ran.stdout);
+        assert_eq!((ran.status, ran.outcome()), (0, "uncached"), "{ran:?}");
+        assert!(ran.stderr.contains("a process outlived the run"), "{ran:?}");
+    }
 }
 
 #[test]

@@ -191,6 +191,7 @@ mod tests {
         child.wait().expect("it has ended");
         // Only newer kernels remember.
         assert!(matches!(life.exit(pid), None | Some(Exit::Signal(9))));
+        drop(life);
         ends.stop();
         assert_eq!((ends.next(), ends.next()), (None, None));
     }

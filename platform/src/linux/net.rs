@@ -141,6 +141,10 @@ impl Net {
             self.guard.dismiss();
         } else {
             report.survivors = self.supervisor.survivors();
+            if report.survivors.is_empty() {
+                // It has done nothing yet that would have told of it.
+                report.gaps.push(GapReport { gap: Gap::Survivor, detail: String::new() });
+            }
             stop(&self.threads, &self.supervisor);
             self.guard.take_over();
         }
