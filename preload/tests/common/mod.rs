@@ -157,7 +157,7 @@ fn describe(event: &Event<'_>) -> String {
         Event::ExecFailed => "exec failed".into(),
         Event::Fork { parent } => format!("fork {parent}"),
         Event::Instrumented => "instrumented".into(),
-        Event::Killed { signal, .. } => format!("killed {signal}"),
+        Event::Killed { signal, .. } => format!("child killed {signal}"),
         other => format!("{other:?}"),
     }
 }
