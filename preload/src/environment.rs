@@ -7,6 +7,8 @@ use core::ptr;
 
 use shm_protocol::session::{Session, VARIABLE};
 
+use crate::syscall;
+
 /// A null-terminated array of strings, as `environ` is.
 pub(crate) type Environment = *const *const c_char;
 
@@ -55,6 +57,8 @@ fn libraries(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(crate) struct Own {
     session: Text<{ 8 + 256 }>,
     library: Text<1024>,
+    /// The user that the process ran as.
+    user: u64,
 }
 
 impl Own {
@@ -62,7 +66,7 @@ impl Own {
     /// ever added.
     /// `None` if no session is named.
     pub(crate) fn find(environment: Environment) -> Option<Self> {
-        let mut own = Self { session: Text::new(), library: Text::new() };
+        let mut own = Self { session: Text::new(), library: Text::new(), user: syscall::effective_user() };
         let mut preloaded = None;
         for entry in entries(environment) {
             if value_of(entry, VARIABLE.as_bytes()).is_some() && own.session.is_empty() {
@@ -92,9 +96,25 @@ impl Own {
     /// copy with the library behind the program's own ones. Where that does not fit, or another session is named (tracerun
     /// inside tracerun), the given one.
     ///
+    /// Where the library can't be reached, by a process that has another root or has become another user, the loader would
+    /// complain: there it is the environment without the library.
+    ///
     /// The copy lies on the stack, 6 KiB, so that a child by vfork can make it too and nothing has to be freed.
     pub(crate) fn with(&self, environment: Environment, run: &dyn Fn(Environment) -> isize) -> isize {
-        if self.is_in(environment) { run(environment) } else { self.with_copy(environment, run) }
+        let reachable = self.is_reachable();
+        if self.is_in(environment) == reachable {
+            run(environment)
+        } else {
+            self.with_copy(environment, reachable, run)
+        }
+    }
+
+    fn is_reachable(&self) -> bool {
+        let pass = self.session().map_or(0, |session| session.cookie);
+        let found =
+            |path: &CStr| syscall::status_at(syscall::CWD, path.as_ptr() as u64, true, pass).is_some();
+        // Whoever becomes another user may do more now than after the exec.
+        self.user == syscall::effective_user() && self.library.c_string().is_none_or(found)
     }
 
     fn is_in(&self, environment: Environment) -> bool {
@@ -117,10 +137,10 @@ impl Own {
     }
 
     #[inline(never)]
-    fn with_copy(&self, environment: Environment, run: &dyn Fn(Environment) -> isize) -> isize {
+    fn with_copy(&self, environment: Environment, named: bool, run: &dyn Fn(Environment) -> isize) -> isize {
         let mut preload = Text::<2048>::new();
         preload.push(PRELOAD);
-        preload.push(b"=");
+        let mut before: &[u8] = b"=";
         let mut copy = [ptr::null::<c_char>(); 512];
         // The last place stays null, which ends the array.
         let mut places = copy.iter_mut().rev().skip(1);
@@ -131,17 +151,25 @@ impl Own {
         };
         for entry in entries(environment) {
             if let Some(theirs) = value_of(entry, PRELOAD) {
-                if !theirs.is_empty() {
-                    preload.push(theirs.to_bytes());
-                    preload.push(b":");
+                for library in libraries(theirs.to_bytes()) {
+                    if !library.is_empty() && library != self.library.bytes() {
+                        preload.push(before);
+                        preload.push(library);
+                        before = b":";
+                    }
                 }
             } else if value_of(entry, VARIABLE.as_bytes()).is_none() {
                 add(Some(entry));
             }
         }
-        preload.push(self.library.bytes());
-        add(preload.c_string());
-        add(self.session.c_string());
+        if named {
+            preload.push(before);
+            preload.push(self.library.bytes());
+            add(preload.c_string());
+            add(self.session.c_string());
+        } else if before == b":" {
+            add(preload.c_string());
+        }
         let free = places.count();
         // Filled from behind; the first that is not null begins the array.
         let start = copy.get(free..).map_or(environment, <[_]>::as_ptr);
