@@ -1,11 +1,15 @@
-//! What is declared not to count: the ignored inputs and outputs of the user, and known noise.
+//! What is declared not to count: the ignored inputs and outputs of the user and of the tools, and known noise.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::iter;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 use platform::files;
 
-use crate::bytes;
+use crate::bytes::{self, Bytes};
+use crate::runner::Statement;
 use crate::task::Task;
 
 /// Files that tools write for themselves and that change no result: ignored as inputs and as outputs, before
@@ -34,13 +38,18 @@ pub struct BadGlob {
 /// The ignored inputs and outputs of one task.
 #[derive(Clone, Debug)]
 pub struct Declarations {
-    inputs: Globs,
-    outputs: Globs,
+    inputs: Arc<Globs>,
+    outputs: Arc<Globs>,
     /// Outputs that lie outside the root and are kept all the same.
-    outside: Globs,
-    trusted: Globs,
+    outside: Arc<Globs>,
+    trusted: Arc<Globs>,
     /// Files that what the run prints is written to.
     terminal: Vec<Vec<u8>>,
+    /// Folders of tracerun's own, by which tools talk to it.
+    own: Vec<Vec<u8>>,
+    /// What tools ignore: paths, as named and as resolved.
+    told_inputs: HashSet<Bytes>,
+    told_outputs: HashSet<Bytes>,
 }
 
 impl Declarations {
@@ -56,49 +65,99 @@ impl Declarations {
         let home = task.variable("HOME").map(Path::new);
         let compile = |own: &[String]| {
             let noise = KNOWN_NOISE.iter().map(|&(glob, _)| glob);
-            Globs::new(noise.chain(own.iter().map(String::as_str)), &task.root, home)
+            Globs::new(noise, own.iter().map(String::as_str), &task.root, home)
         };
         Ok(Self {
-            inputs: compile(&task.policy.ignore_input)?,
-            outputs: compile(&task.policy.ignore_output)?,
-            outside: Globs::new(task.policy.output.iter().map(String::as_str), &task.root, home)?,
-            trusted: Globs::new(task.policy.trust.iter().map(String::as_str), &task.root, home)?,
+            inputs: Arc::new(compile(&task.policy.ignore_input)?),
+            outputs: Arc::new(compile(&task.policy.ignore_output)?),
+            outside: Arc::new(Globs::new(
+                iter::empty(),
+                task.policy.output.iter().map(String::as_str),
+                &task.root,
+                home,
+            )?),
+            trusted: Arc::new(Globs::new(
+                iter::empty(),
+                task.policy.trust.iter().map(String::as_str),
+                &task.root,
+                home,
+            )?),
             terminal: task
                 .terminal
                 .files
                 .iter()
                 .map(|file| files::bytes_of(file.as_os_str()).to_vec())
                 .collect(),
+            own: Vec::new(),
+            told_inputs: HashSet::new(),
+            told_outputs: HashSet::new(),
         })
     }
 
     /// Whether a file with this path is known by its identity, whatever is in it.
     #[must_use]
     pub fn trusts(&self, path: &[u8]) -> bool {
-        self.trusted.cover(path)
+        self.trusted.cover(path, &HashSet::new())
+    }
+
+    /// These, and what tools of a run declared. The user's globs, which come last, may take back what those ignore.
+    #[must_use]
+    pub fn with<'s>(&self, statements: impl IntoIterator<Item = &'s Statement>) -> Self {
+        let mut both = self.clone();
+        for statement in statements {
+            match statement {
+                Statement::IgnoreInput(path) => drop(both.told_inputs.insert(path.clone())),
+                Statement::IgnoreOutput(path) => drop(both.told_outputs.insert(path.clone())),
+                Statement::DisableCache | Statement::Track(_) => {}
+            }
+        }
+        both
+    }
+
+    /// These, and that what is done in `folders` is between tracerun and the tools.
+    #[must_use]
+    pub fn with_own(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        for folder in folders {
+            let place = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+            let both = [folder, place];
+            self.own.extend(both.iter().map(|folder| files::bytes_of(folder.as_os_str()).to_vec()));
+        }
+        self
     }
 
     /// Whether what is observed of the path with these bytes does not count.
     #[must_use]
     pub fn ignore_input(&self, path: &[u8]) -> bool {
-        self.is_terminal(path) || self.inputs.cover(path)
+        self.is_ours(path) || self.inputs.cover(path, &self.told_inputs)
+    }
+
+    /// Whether a tool has said so.
+    #[must_use]
+    pub fn is_told_to_ignore_input(&self, path: &[u8]) -> bool {
+        self.ignore_input(path) && is_under(path, &self.told_inputs)
     }
 
     /// Whether what is left at the path with these bytes is no output.
     #[must_use]
     pub fn ignore_output(&self, path: &[u8]) -> bool {
-        self.is_terminal(path) || self.outputs.cover(path)
+        self.is_ours(path) || self.outputs.cover(path, &self.told_outputs)
     }
 
     /// Whether what is left at the path with these bytes is an output wherever it lies.
     #[must_use]
     pub fn output(&self, path: &[u8]) -> bool {
-        self.outside.cover(path)
+        self.outside.cover(path, &HashSet::new())
     }
 
-    fn is_terminal(&self, path: &[u8]) -> bool {
+    fn is_ours(&self, path: &[u8]) -> bool {
         self.terminal.iter().any(|file| file == path)
+            || self.own.iter().any(|folder| bytes::is_within(path, folder))
     }
+}
+
+/// Whether a path is one of these or lies under one.
+fn is_under(path: &[u8], told: &HashSet<Bytes>) -> bool {
+    !told.is_empty() && bytes::ancestors(path).any(|path| told.contains(path))
 }
 
 /// Globs in order.
@@ -107,17 +166,20 @@ struct Globs {
     set: GlobSet,
     /// For each glob of the set, whether it ignores rather than takes back.
     ignores: Vec<bool>,
+    /// How many of them are known noise: those come before what tools declare, the others after.
+    noise: usize,
 }
 
 impl Globs {
     fn new<'g>(
-        globs: impl Iterator<Item = &'g str>,
+        noise: impl Iterator<Item = &'g str>,
+        own: impl Iterator<Item = &'g str>,
         root: &Path,
         home: Option<&Path>,
     ) -> Result<Self, BadGlob> {
         let mut set = GlobSetBuilder::new();
-        let mut ignores = Vec::new();
-        for glob in globs {
+        let (mut ignores, mut users) = (Vec::new(), 0);
+        for (glob, is_users) in noise.map(|glob| (glob, false)).chain(own.map(|glob| (glob, true))) {
             let bad = |why: String| BadGlob { glob: glob.to_owned(), why };
             let (pattern, ignore) = glob.strip_prefix('!').map_or((glob, true), |rest| (rest, false));
             let (base, pattern) = match (pattern.strip_prefix("~/"), home) {
@@ -141,19 +203,25 @@ impl Globs {
             let built = GlobBuilder::new(&absolute).literal_separator(true).backslash_escape(true).build();
             set.add(built.map_err(|error| bad(error.kind().to_string()))?);
             ignores.push(ignore);
+            users += usize::from(is_users);
         }
         let set = set.build().map_err(|error| BadGlob { glob: String::new(), why: error.to_string() })?;
-        Ok(Self { set, ignores })
+        let noise = ignores.len() - users;
+        Ok(Self { set, ignores, noise })
     }
 
-    fn cover(&self, path: &[u8]) -> bool {
+    /// Whether a path is ignored, by these globs and by what tools said.
+    fn cover(&self, path: &[u8], told: &HashSet<Bytes>) -> bool {
         let mut last = None;
         let mut matching = Vec::new();
         for path in bytes::ancestors(path) {
             self.set.matches_candidate_into(&Candidate::new(&files::path_of(path)), &mut matching);
             last = last.max(matching.last().copied());
         }
-        last.is_some_and(|index| self.ignores[index])
+        match last {
+            Some(index) if index >= self.noise => self.ignores[index],
+            _ => last.is_some() || is_under(path, told),
+        }
     }
 }
 
@@ -163,7 +231,7 @@ mod tests {
 
     fn globs(globs: &[&str]) -> Globs {
         let (root, home) = (Path::new("/p/[x]"), Path::new("/home/u"));
-        Globs::new(globs.iter().copied(), root, Some(home)).expect("good globs")
+        Globs::new(iter::empty(), globs.iter().copied(), root, Some(home)).expect("good globs")
     }
 
     #[test]
@@ -177,34 +245,45 @@ mod tests {
             "/tmp/a/b.o",
             "/tmp/b.o",
         ] {
-            assert!(globs.cover(path.as_bytes()), "{path}");
+            assert!(globs.cover(path.as_bytes(), &HashSet::new()), "{path}");
         }
         for path in ["/p/[x]/src", "/p/x/dist", "/p/[x]/a/b.log", "/home/u/.npm", "/p/[x]/distant", "/p/[x]"]
         {
-            assert!(!globs.cover(path.as_bytes()), "{path}");
+            assert!(!globs.cover(path.as_bytes(), &HashSet::new()), "{path}");
         }
     }
 
     #[test]
     fn the_last_glob_that_covers_a_path_decides() {
         let globs = globs(&["dist", "!dist/keep", "dist/keep/*.tmp"]);
-        assert!(globs.cover(b"/p/[x]/dist/a"));
-        assert!(!globs.cover(b"/p/[x]/dist/keep"));
-        assert!(!globs.cover(b"/p/[x]/dist/keep/a"));
-        assert!(globs.cover(b"/p/[x]/dist/keep/a.tmp"));
+        assert!(globs.cover(b"/p/[x]/dist/a", &HashSet::new()));
+        assert!(!globs.cover(b"/p/[x]/dist/keep", &HashSet::new()));
+        assert!(!globs.cover(b"/p/[x]/dist/keep/a", &HashSet::new()));
+        assert!(globs.cover(b"/p/[x]/dist/keep/a.tmp", &HashSet::new()));
+    }
+
+    #[test]
+    fn a_users_glob_takes_back_what_a_tool_ignores() {
+        let globs = globs(&["!dist/keep"]);
+        let told = HashSet::from([b"/p/[x]/dist"[..].into()]);
+        assert!(globs.cover(b"/p/[x]/dist", &told));
+        assert!(globs.cover(b"/p/[x]/dist/a", &told));
+        assert!(!globs.cover(b"/p/[x]/dist/keep/a", &told));
+        assert!(!globs.cover(b"/p/[x]/distant", &told));
     }
 
     #[test]
     fn a_glob_that_is_none_is_refused_by_name() {
         for glob in ["a[", "../a", "", "!"] {
-            let error = Globs::new([glob].into_iter(), Path::new("/p"), None).expect_err("refused");
+            let error =
+                Globs::new(iter::empty(), [glob].into_iter(), Path::new("/p"), None).expect_err("refused");
             assert_eq!(error.glob, glob);
         }
     }
 
     #[test]
     fn known_noise_is_well_formed() {
-        Globs::new(KNOWN_NOISE.iter().map(|&(glob, _)| glob), Path::new("/p"), Some(Path::new("/h")))
-            .expect("good globs");
+        let noise = KNOWN_NOISE.iter().map(|&(glob, _)| glob);
+        Globs::new(noise, iter::empty(), Path::new("/p"), Some(Path::new("/h"))).expect("good globs");
     }
 }

@@ -7,8 +7,10 @@ use shm_protocol::access::{AccessKind, Gap};
 use shm_protocol::record::Exit;
 
 use crate::bytes::Bytes;
-use crate::cache::{Difference, Entries, MissReason};
+use crate::cache::{Declared, Difference, Entries, MissReason};
 use crate::footprint::{self, Actor, TerminalLoss, Uncacheable, Unseen};
+use crate::report::text::printable;
+use crate::runner::Statement;
 use crate::trace::Trace;
 
 /// The longest command line that is shown, in characters.
@@ -109,6 +111,9 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             let verb =
                 if many { "were still running when it ended" } else { "was still running when it ended" };
             format!("{names} {verb}: what such a process does is not known; stop it before the command ends")
+        }
+        Uncacheable::Disabled { process: who } => {
+            format!("{} asked not to be cached (disableCache)", process(who))
         }
         Uncacheable::Network { address, process: who } => {
             format!("{} used the network ({address}); --allow-network stores such runs", process(who))
@@ -262,6 +267,18 @@ fn process(actor: &Actor) -> String {
 
 fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+/// What a tool declared.
+#[must_use]
+pub fn declared(declared: &Declared) -> String {
+    let what = match &declared.statement {
+        Statement::IgnoreInput(path) => format!("to ignore what is read under {}", printable(path)),
+        Statement::IgnoreOutput(path) => format!("to ignore what is written under {}", printable(path)),
+        Statement::DisableCache => "not to be cached".to_owned(),
+        Statement::Track(query) => format!("for variable {query}, which counts"),
+    };
+    format!("{} asked {what}", process(&declared.by))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What a run observed, and what those observations come to on the file system as it is now.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -14,6 +16,7 @@ use crate::bytes::{self, Bytes};
 use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
 use crate::planted::{self, Rule};
+use crate::runner::{EnvQuery, Statement, Variables};
 use crate::task::ActionKey;
 use crate::wire;
 
@@ -120,11 +123,14 @@ impl Observation {
     }
 }
 
-/// The observations of a run in canonical order.
+/// The observations of a run in canonical order, and what its tools declared: together they say what to look at to know
+/// whether another run would see the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathSet {
     /// Sorted, each once.
     pub observations: Vec<Observation>,
+    /// What its tools declared: sorted, each once.
+    pub declared: Vec<Statement>,
 }
 
 impl PathSet {
@@ -141,7 +147,28 @@ impl PathSet {
                 digest.field(name);
             }
         }
+        for statement in &self.declared {
+            let (kind, text) = match statement {
+                Statement::IgnoreInput(path) => (0, &path[..]),
+                Statement::IgnoreOutput(path) => (1, &path[..]),
+                Statement::DisableCache => (2, &b""[..]),
+                Statement::Track(EnvQuery::Name(name)) => (3, name.as_bytes()),
+                Statement::Track(EnvQuery::Glob(glob)) => (4, glob.as_bytes()),
+                Statement::Track(EnvQuery::Prefix(prefix)) => (5, prefix.as_bytes()),
+            };
+            digest.number(kind).field(text);
+        }
         digest.finish()
+    }
+
+    /// The variables that its tools asked for, as they are in `environment`: one list for each query.
+    #[must_use]
+    pub fn variables(&self, environment: &[(OsString, OsString)]) -> Vec<Variables> {
+        let queries = self.declared.iter().filter_map(|statement| match statement {
+            Statement::Track(query) => Some(query),
+            _ => None,
+        });
+        queries.map(|query| query.observe(environment)).collect()
     }
 }
 
@@ -229,13 +256,19 @@ impl InputState {
 pub struct Fingerprint(pub Digest);
 
 impl Fingerprint {
-    /// The fingerprint of a path set whose observations came to `states`, in its order.
+    /// The fingerprint of a path set whose observations came to `states`, and whose variables to `variables`, in its order.
     #[must_use]
-    pub fn new(key: ActionKey, path_set: Digest, states: &[InputState]) -> Self {
+    pub fn new(key: ActionKey, path_set: Digest, states: &[InputState], variables: &[Variables]) -> Self {
         let mut digest = Framed::new("tracerun fingerprint");
         digest.digest(key.0).digest(path_set);
         for state in states {
             state.add_to(&mut digest);
+        }
+        for found in variables {
+            digest.number(found.len() as u64);
+            for (name, value) in found {
+                digest.field(name).digest(*value);
+            }
         }
         Self(digest.finish())
     }
@@ -243,7 +276,7 @@ impl Fingerprint {
 
 /// Looks at the file system, at each thing once.
 pub struct Observer<'d> {
-    declarations: &'d Declarations,
+    declarations: Cow<'d, Declarations>,
     known: &'d KnownDigests,
     identities: HashMap<(Bytes, bool), Result<Identity, InputState>>,
     digests: HashMap<(u64, u64, u64, i128, i128), Digest>,
@@ -257,13 +290,18 @@ impl<'d> Observer<'d> {
     #[must_use]
     pub fn new(declarations: &'d Declarations, known: &'d KnownDigests) -> Self {
         Self {
-            declarations,
+            declarations: Cow::Borrowed(declarations),
             known,
             identities: HashMap::new(),
             digests: HashMap::new(),
             listings: HashMap::new(),
             looked_for: HashSet::new(),
         }
+    }
+
+    /// Looks from now on for a run of which this was declared; what has been looked at stays known.
+    pub(crate) fn declare(&mut self, declarations: Declarations) {
+        self.declarations = Cow::Owned(declarations);
     }
 
     /// What files are known to hold.
@@ -420,6 +458,7 @@ mod tests {
             cwd: root.to_owned(),
             root: root.to_owned(),
             environment: Vec::new(),
+            caller_environment: Vec::new(),
             umask: 0,
             stdin: StdinKey::Empty,
             terminal: crate::task::Terminal::default(),
@@ -492,16 +531,24 @@ mod tests {
         let key = |byte| ActionKey(Digest([byte; 32]));
         let set = |path: &str, follow| PathSet {
             observations: vec![Observation::new(path.as_bytes().into(), AccessKind::Read, follow)],
+            declared: vec![],
+        };
+        let declaring = |what: fn(Bytes) -> Statement| PathSet {
+            declared: vec![what(b"/p"[..].into())],
+            ..set("/a", false)
         };
         let states = |byte, mode| [InputState::File { digest: Digest([byte; 32]), mode }];
         let all = [
-            Fingerprint::new(key(0), set("/a", false).digest(), &states(0, None)),
-            Fingerprint::new(key(1), set("/a", false).digest(), &states(0, None)),
-            Fingerprint::new(key(0), set("/b", false).digest(), &states(0, None)),
-            Fingerprint::new(key(0), set("/a", true).digest(), &states(0, None)),
-            Fingerprint::new(key(0), set("/a", false).digest(), &states(1, None)),
-            Fingerprint::new(key(0), set("/a", false).digest(), &states(0, Some(0))),
-            Fingerprint::new(key(0), set("/a", false).digest(), &[InputState::Absent]),
+            Fingerprint::new(key(0), set("/a", false).digest(), &states(0, None), &[]),
+            Fingerprint::new(key(1), set("/a", false).digest(), &states(0, None), &[]),
+            Fingerprint::new(key(0), set("/b", false).digest(), &states(0, None), &[]),
+            Fingerprint::new(key(0), set("/a", true).digest(), &states(0, None), &[]),
+            Fingerprint::new(key(0), set("/a", false).digest(), &states(1, None), &[]),
+            Fingerprint::new(key(0), set("/a", false).digest(), &states(0, Some(0)), &[]),
+            Fingerprint::new(key(0), set("/a", false).digest(), &[InputState::Absent], &[]),
+            Fingerprint::new(key(0), set("/a", false).digest(), &states(0, None), &[vec![]]),
+            Fingerprint::new(key(0), declaring(Statement::IgnoreInput).digest(), &states(0, None), &[]),
+            Fingerprint::new(key(0), declaring(Statement::IgnoreOutput).digest(), &states(0, None), &[]),
         ];
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

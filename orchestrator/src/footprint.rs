@@ -24,6 +24,7 @@ use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
 use crate::fingerprint::{Digest, InputState, Observation, Observer, PathSet, listing_of};
 use crate::planted::{self, Rule};
+use crate::runner::{Statement, Told, Variables};
 use crate::task::{StdinKey, Task};
 use crate::trace::{Climbed, PathAccess, ProcessId, Trace};
 
@@ -36,6 +37,8 @@ pub struct RunFacts<'a> {
     pub started: i128,
     /// How the command ended.
     pub exit: Exit,
+    /// What its tools declared.
+    pub told: &'a Told,
     /// What files are known to hold.
     pub known: &'a KnownDigests,
 }
@@ -58,6 +61,8 @@ pub struct Inputs {
     pub path_set: PathSet,
     /// What each observation came to, in the order of the path set.
     pub states: Vec<InputState>,
+    /// What each query for variables came to, in the order of the path set.
+    pub variables: Vec<Variables>,
     /// Who made each observation first: index into `actors`, in the order of the path set.
     pub readers: Vec<u32>,
     /// The processes that made them.
@@ -83,6 +88,7 @@ pub fn judge(
     declarations: &Declarations,
 ) -> Result<Footprint, Uncacheable> {
     admit(task, facts)?;
+    let declarations = &declarations.with(facts.told.statements());
     let mut places = Places::default();
     let changes = Changes::of(facts.trace, facts.started, declarations, &mut places)?;
     let lost_links = changes.lost_links();
@@ -110,11 +116,21 @@ pub(crate) fn unseen(trace: &Trace) -> impl Iterator<Item = Unseen> + '_ {
     })
 }
 
+/// The process that told something, as people know it; only its number if it is not in the trace.
+pub(crate) fn teller(trace: &Trace, pid: u32) -> Actor {
+    let known = trace.processes.iter().rev().find(|process| process.pid == pid && pid != 0);
+    known.map_or(Actor { pid, argv: Vec::new() }, |process| actor(trace, process.id))
+}
+
 /// The reasons against caching that no file has to be looked at for.
 fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
     let (trace, policy) = (facts.trace, &task.policy);
     if facts.exit != Exit::Code(0) && !policy.cache_failures {
         return Err(Uncacheable::Failed(facts.exit));
+    }
+    let disabled = facts.told.declarations.iter().find(|said| said.statement == Statement::DisableCache);
+    if let Some(said) = disabled {
+        return Err(Uncacheable::Disabled { process: teller(trace, said.pid) });
     }
     let trusted = |gap| gap == Gap::NoFilter && policy.trust_preload;
     let unseen: Vec<Unseen> = trace
@@ -231,6 +247,9 @@ impl Judge<'_> {
             inputs.states.push(state);
             inputs.readers.push(reader);
         }
+        inputs.path_set.declared = self.facts.told.statements().cloned().collect();
+        inputs.path_set.declared.sort_unstable();
+        inputs.variables = inputs.path_set.variables(&task.caller_environment);
         inputs.listings = std::mem::take(&mut self.observer.listings).into_iter().collect();
         if let InputState::Listing(empty) = listing_of(&[]) {
             inputs.listings.push((empty, Vec::new()));
@@ -556,7 +575,11 @@ impl Judge<'_> {
         for (path, change) in self.changes.iter() {
             let above = bytes::parent(path).unwrap_or(b"/");
             let made_above = || self.changes.get(above).is_some_and(|above| above.before == Before::Absent);
-            if change.fate() == Fate::Temporary && !change.ignored && !made_above() {
+            if change.fate() == Fate::Temporary
+                && !change.ignored
+                && !self.declarations.ignore_input(path)
+                && !made_above()
+            {
                 // It could be made, and left nothing when it was removed, because nothing was there.
                 folders.push((above.to_vec(), AccessKind::Stat, change.process));
                 absent.push((path.clone(), change.process));
@@ -572,7 +595,11 @@ impl Judge<'_> {
                 continue;
             }
             let mut look = change.look;
-            if change.builds_on_before() {
+            // What stood there before is declared not to matter.
+            let is_free = self.declarations.ignore_input(path);
+            if is_free {
+                look = Look::Content;
+            } else if change.builds_on_before() {
                 let old = change.old_state(AccessKind::Read);
                 let state = old.ok_or_else(|| self.read_then_changed(path, change.process))?;
                 read.push((path.clone(), state, change.process));
@@ -599,12 +626,12 @@ impl Judge<'_> {
                 return Err(Uncacheable::OutputOutsideRoot { path: path[..].into(), process });
             }
             let made = |place: &[u8]| self.changes.get(place).is_some_and(|above| above.fate() == Fate::Made);
-            if change.before == Before::Absent && !made(above) {
+            if change.before == Before::Absent && !made(above) && !self.declarations.ignore_input(above) {
                 folders.push((above.to_vec(), AccessKind::Stat, change.process));
             }
             match (&left, change.before) {
                 // That it could be removed says that there was nothing in it.
-                (Left::Absent, Before::Directory(_)) => {
+                (Left::Absent, Before::Directory(_)) if !is_free => {
                     folders.push((path.clone(), AccessKind::List, change.process));
                 }
                 // What it held when it was looked at is gone with it.

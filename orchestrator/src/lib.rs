@@ -13,6 +13,7 @@ pub mod footprint;
 mod planted;
 pub mod report;
 pub mod run;
+pub mod runner;
 pub mod stdio;
 pub mod task;
 pub mod trace;

@@ -1,5 +1,6 @@
 //! One run from look-up to record: the order in which the parts of tracerun are used.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -16,11 +17,12 @@ use shm_protocol::record::Exit;
 use crate::archive::Mtime;
 use crate::bytes::Bytes;
 use crate::cache::{
-    Counters, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
+    Counters, Declared, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
 };
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
-use crate::footprint::{Footprint, RunFacts, Uncacheable, judge};
+use crate::footprint::{Footprint, RunFacts, Uncacheable, judge, teller};
+use crate::runner::{self, Server, Told};
 use crate::stdio::{Output, Passage, Tee, give_input};
 use crate::task::{ActionKey, StdinKey, Task};
 use crate::trace::{Collector, Trace};
@@ -32,12 +34,40 @@ pub struct Capture {
     pub choice: CaptureChoice,
     /// The folder of the preload library; `None` runs without it.
     pub library_folder: Option<PathBuf>,
+    /// Where tools find the runner they may talk to; `None` runs without.
+    pub runner: Option<RunnerPlace>,
     /// How long to wait for processes that outlive the command.
     pub grace: Duration,
     /// What becomes of them then.
     pub background: Background,
     /// What becomes of `io_uring`.
     pub io_uring: IoUring,
+}
+
+/// Where tools find the runner.
+#[derive(Clone, Debug)]
+pub struct RunnerPlace {
+    /// The folder in which each run has one of its own, for as long as it lasts.
+    pub endpoints: PathBuf,
+    /// The client that Node programs load.
+    pub node_client: PathBuf,
+}
+
+impl RunnerPlace {
+    /// The folders in which nothing is the command's.
+    fn folders(&self) -> [PathBuf; 2] {
+        [self.endpoints.clone(), self.node_client.parent().unwrap_or(&self.endpoints).to_owned()]
+    }
+
+    /// Starts a runner, and names it in the environment of the command. Where that can't be done the command goes without.
+    fn start(&self, task: &Task, environment: &mut Vec<(OsString, OsString)>) -> Option<Server> {
+        let folder = self.endpoints.join(RunId::new().to_string());
+        let server = Server::start(&folder, &task.caller_environment).ok()?;
+        environment.retain(|(name, _)| name != runner::VARIABLE && name != runner::NODE_CLIENT_VARIABLE);
+        environment.push((runner::VARIABLE.into(), server.address()));
+        environment.push((runner::NODE_CLIENT_VARIABLE.into(), self.node_client.clone().into()));
+        Some(server)
+    }
 }
 
 /// What may be different from one run of a task to another.
@@ -93,6 +123,8 @@ pub struct Traced {
     pub trace: Trace,
     /// How it ended.
     pub exit: Exit,
+    /// What its tools declared; `None` when that is not known.
+    pub told: Option<Told>,
 }
 
 /// Runs a command traced, with its standard streams as given; `follow` is told when it runs and when it has ended. With `barrier`, a
@@ -108,9 +140,11 @@ pub fn trace(
     follow: &mut dyn FnMut(CommandState),
 ) -> Result<Traced, RunError> {
     let [stdin, stdout, stderr] = streams;
+    let mut environment = task.environment.clone();
+    let server = capture.runner.as_ref().and_then(|place| place.start(task, &mut environment));
     let command = Command {
         argv: task.argv.clone(),
-        environment: task.environment.clone(),
+        environment,
         cwd: task.cwd.clone(),
         stdin,
         stdout,
@@ -122,14 +156,21 @@ pub fn trace(
         watch_stdin: task.stdin == StdinKey::Stream,
     };
     let collector = Arc::new(Collector::new(now_ns(), barrier));
-    let mut tracee = Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>)?;
+    let mut tracee = match Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>) {
+        Ok(tracee) => tracee,
+        Err(error) => {
+            server.map(Server::finish);
+            return Err(error.into());
+        }
+    };
     follow(CommandState::Runs(tracee.pid()));
     let exit = tracee.wait();
     follow(CommandState::Ended);
     let exit = exit?;
     let ended = now_ns();
     let report = tracee.finish(capture.grace);
-    Ok(Traced { trace: collector.finish(&report, ended), exit })
+    let told = server.map_or_else(|| Some(Told::default()), Server::finish);
+    Ok(Traced { trace: collector.finish(&report, ended), exit, told })
 }
 
 /// Runs a task with cache: restores what a kept run left and replays what it printed, or else runs the command and
@@ -148,7 +189,8 @@ pub fn run(
     follow: &mut dyn FnMut(CommandState),
 ) -> Result<Report, RunError> {
     let began = SystemTime::now();
-    let declarations = Declarations::of(task)?;
+    let folders = capture.runner.iter().flat_map(RunnerPlace::folders);
+    let declarations = Declarations::of(task)?.with_own(folders);
     let id = RunId::new();
     let mut trouble = None;
     let found = if mode.force { Ok(Lookup::Miss(Missed::default())) } else { store.look_up(task) };
@@ -175,13 +217,17 @@ pub fn run(
     let stdin = input.map_or_else(|| Ok(Stdio::inherit()), give_input)?;
     let streams = [stdin, stdout, stderr];
     let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), follow)?;
-    let Traced { trace, exit } = traced;
+    let Traced { trace, exit, told } = traced;
     // Survivors have had their time of grace.
     let grace = if trace.survivors.is_empty() { capture.grace } else { Duration::ZERO };
     let output = tee.finish(grace);
 
-    let facts = |started| RunFacts { trace: &trace, started, exit, known: store.known() };
+    // What tools said is lost only with the thread that listened.
+    let lost = told.is_none().then(|| "the runner failed: what tools declared is not known".to_owned());
+    let told = told.unwrap_or_default();
+    let facts = |started| RunFacts { trace: &trace, started, exit, told: &told, known: store.known() };
     let judged = match (barrier, output) {
+        _ if lost.is_some() => Err(Refusal::Store(lost.unwrap_or_default())),
         (Err(error), _) => Err(Refusal::Store(error.to_string())),
         (Ok(started), Output::Whole(terminal)) => judge(task, &facts(started), &declarations)
             .map(|footprint| (footprint, terminal))
@@ -223,6 +269,11 @@ pub fn run(
         report.fingerprint = *kept;
     }
     report.record = RunRecord::of(task, id, began, exit, outcome);
+    report.record.declared = told
+        .declarations
+        .into_iter()
+        .map(|said| Declared { statement: said.statement, by: teller(&trace, said.pid) })
+        .collect();
     report.trouble = trouble.or(remember(store, &report.record, Some(&trace), |counters| {
         counters.bytes += added;
         match &report.record.outcome {

@@ -21,6 +21,8 @@ pub struct Task {
     pub root: PathBuf,
     /// What the command will see, without what tracing adds: see [`Policy::narrow`].
     pub environment: Vec<(OsString, OsString)>,
+    /// The caller's environment, not narrowed: what tools that ask are answered from.
+    pub caller_environment: Vec<(OsString, OsString)>,
     /// The file mode creation mask.
     pub umask: u32,
     /// What the command's standard input holds.
@@ -122,6 +124,7 @@ pub const VOLATILE: &[(&str, &str)] = &[
     ("JOURNAL_STREAM", "the service manager's run"),
     ("SYSTEMD_EXEC_PID", "the service manager's run"),
     ("TRACERUN_*", "tracerun's own"),
+    ("VP_RUN_NODE_CLIENT_PATH", "the client of the runner around this one"),
 ];
 
 /// Variables of which some words do not count, and how those begin: how many jobs run beside this one, and by
@@ -345,6 +348,7 @@ mod tests {
             cwd: "/p".into(),
             root: "/p".into(),
             environment: environment.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+            caller_environment: Vec::new(),
             umask: 0o22,
             stdin: StdinKey::Empty,
             terminal: Terminal::default(),

@@ -1,6 +1,7 @@
 //! What tracerun needs of an operating system, under the same names on each: running a command traced, and
 //! the facts about files that the standard library does not give portably.
 
+pub mod fifo;
 pub mod files;
 pub mod tracing;
 

@@ -195,6 +195,30 @@ pub(crate) mod files {
     }
 }
 
+pub(crate) mod fifo {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    use crate::fifo::Wanted;
+
+    pub(crate) fn create(_: &Path) -> io::Result<()> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn open_to_read(_: &Path) -> io::Result<File> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn open_both(_: &Path) -> io::Result<File> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn wait(_: &[Wanted<'_>]) -> io::Result<Vec<bool>> {
+        Err(super::unsupported())
+    }
+}
+
 fn unsupported() -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::Unsupported, "not supported on this system yet, only on Linux")
 }

@@ -155,9 +155,9 @@ impl Store {
         let whole: Vec<u8> = terminal.iter().flat_map(|chunk| &chunk.bytes).copied().collect();
         let printed = (!whole.is_empty()).then(|| Digest::of(&whole));
         let added = self.keep_contents(outputs, printed.map(|digest| (digest, &whole[..])))?;
-        let Inputs { path_set, states, readers, actors, listings } = &footprint.inputs;
+        let Inputs { path_set, states, variables, readers, actors, listings } = &footprint.inputs;
         let (action_key, set) = (task.action_key(), path_set.digest());
-        let fingerprint = Fingerprint::new(action_key, set, states);
+        let fingerprint = Fingerprint::new(action_key, set, states, variables);
         let result = ResultRecord {
             run: run.id,
             path_set: set,
@@ -177,7 +177,7 @@ impl Store {
             run: run.id,
         };
         self.write_record(&name, &details)?;
-        self.write_record(&name, &Seen::of(path_set, states, self.known(), footprint.started))?;
+        self.write_record(&name, &Seen::of(path_set, states, variables, self.known(), footprint.started))?;
         if !self.record_path::<PathSet>(&set.to_string()).exists() {
             self.write_record(&set.to_string(), path_set)?;
         }

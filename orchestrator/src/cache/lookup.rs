@@ -16,7 +16,8 @@ use crate::archive::{self, Left, Mtime, Output, RestoreError, Restored, Standing
 use crate::bytes::{self, Bytes};
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::{Digest, Fingerprint, Observer, PathSet, entries};
-use crate::task::{ActionKey, KeyParts, Task};
+use crate::runner::Variables;
+use crate::task::{ActionKey, Task};
 
 /// What a look-up came to.
 #[derive(Debug)]
@@ -132,8 +133,8 @@ impl Store {
             Found::Damaged => return Ok(Lookup::Miss(Missed::because(MissReason::Damaged))),
             Found::Missing => return Ok(Lookup::Miss(self.other_key(task)?)),
         };
-        let declarations = Declarations::of(task)?;
-        let mut observer = Observer::new(&declarations, self.known());
+        let own = Declarations::of(task)?;
+        let mut observer = Observer::new(&own, self.known());
         let (mut outputs, mut inputs) = (Missed::default(), Missed::default());
         let mut damaged = false;
         for known in &record.sets {
@@ -141,6 +142,10 @@ impl Store {
                 damaged = true;
                 continue;
             };
+            // What the tools of those runs ignored.
+            let declarations = own.with(&path_set.declared);
+            observer.declare(declarations.clone());
+            let variables = path_set.variables(&task.caller_environment);
             let mut glance = Glance::new(&path_set);
             let mut same = None;
             for &fingerprint in &known.results {
@@ -152,6 +157,13 @@ impl Store {
                     }
                 };
                 let is_first = inputs.reasons.is_empty();
+                if seen.variables != variables {
+                    if is_first && let Some(result) = self.result(fingerprint, known.set)? {
+                        inputs.reasons = other_variables(&seen.variables, &variables);
+                        inputs.against = Some(result.run);
+                    }
+                    continue;
+                }
                 match glance.compare(&seen, &mut observer, is_first) {
                     Compared::Same(renewed) => {
                         if let Some(renewed) = renewed {
@@ -254,19 +266,10 @@ impl Store {
         let (last, against) = (last.parts, Some(last.run));
         let now = task.key_parts();
         let mut reasons = Vec::new();
-        let in_parts =
-            |parts: &KeyParts, name: &Bytes| parts.variables.iter().any(|(known, _)| known == name);
-        for (name, value) in &now.variables {
-            let difference = match in_parts(&last, name) {
-                false => Difference::Appeared,
-                true if !last.variables.contains(&(name.clone(), *value)) => Difference::Content,
-                true => continue,
-            };
-            reasons.push(MissReason::Variable { name: name.clone(), difference });
-        }
-        for (name, _) in last.variables.iter().filter(|(name, _)| !in_parts(&now, name)) {
-            reasons.push(MissReason::Variable { name: name.clone(), difference: Difference::Disappeared });
-        }
+        reasons.extend(other_variables(
+            std::slice::from_ref(&last.variables),
+            std::slice::from_ref(&now.variables),
+        ));
         if last.umask != now.umask {
             reasons.push(MissReason::Umask { before: last.umask, now: now.umask });
         }
@@ -290,6 +293,33 @@ impl Store {
     }
 }
 
+/// The variables that are others than they were, those that are set now first; each once.
+fn other_variables(before: &[Variables], now: &[Variables]) -> Vec<MissReason> {
+    let mut reasons = Vec::new();
+    let mut tell = |name: &Bytes, difference| {
+        let reason = MissReason::Variable { name: name.clone(), difference };
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    };
+    for (before, now) in before.iter().zip(now) {
+        let value = |list: &Variables, name: &Bytes| {
+            list.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+        };
+        for (name, new) in now {
+            match value(before, name) {
+                None => tell(name, Difference::Appeared),
+                Some(old) if old != *new => tell(name, Difference::Content),
+                Some(_) => {}
+            }
+        }
+        for (name, _) in before.iter().filter(|(name, _)| value(now, name).is_none()) {
+            tell(name, Difference::Disappeared);
+        }
+    }
+    reasons
+}
+
 /// Something in a folder that a run made which is none of its outputs: the folder is not as the run left it, and a
 /// run that found it might do anything about what is in it.
 fn stranger(outputs: &[Output], declarations: &Declarations, observer: &mut Observer<'_>) -> Option<Bytes> {
@@ -301,7 +331,10 @@ fn stranger(outputs: &[Output], declarations: &Declarations, observer: &mut Obse
         if standing.is_ok_and(|identity| identity.file_type == FileType::Directory) {
             for (name, _) in entries(&folder.path.to_path()).unwrap_or_default() {
                 let path = bytes::join(&folder.path, &name);
-                let ignored = declarations.ignore_input(&path) || declarations.ignore_output(&path);
+                // A tool that ignores what it finds in a folder that it empties leaves nothing else in it.
+                let ignored = declarations.ignore_input(&path)
+                    && !declarations.is_told_to_ignore_input(&path)
+                    || declarations.ignore_output(&path);
                 if !is_own(&path) && !ignored {
                     return Some(path.into());
                 }

@@ -27,13 +27,13 @@ pub use self::keep::{Kept, KeptRun, OutputChunk, Stream};
 pub use self::known::KnownDigests;
 pub use self::lookup::{Entry, Lookup};
 pub use self::miss::{Difference, Entries, MissReason, Missed};
-pub use self::runs::{Outcome, RunError, RunId, RunRecord};
+pub use self::runs::{Declared, Outcome, RunError, RunId, RunRecord};
 use crate::declarations::BadGlob;
 use crate::fingerprint::Framed;
 
 /// Version of everything in the store: of the records' form, and of what a kept run means. Raise it whenever
 /// either changes, such as the variables that do not count.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 /// Why the store could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +157,12 @@ impl Store {
     #[must_use]
     pub fn library_folder(&self) -> PathBuf {
         self.folder.join("lib")
+    }
+
+    /// The folder in which runs that are under way have their endpoints for tools.
+    #[must_use]
+    pub fn endpoint_folder(&self) -> PathBuf {
+        self.folder.join("endpoints")
     }
 
     /// How much the store holds.

@@ -13,7 +13,8 @@ use super::records::{Found, Record};
 use super::{Store, StoreError, unique};
 use crate::bytes::Bytes;
 use crate::fingerprint::Fingerprint;
-use crate::footprint::Uncacheable;
+use crate::footprint::{Actor, Uncacheable};
+use crate::runner::Statement;
 use crate::task::{ActionKey, Task};
 use crate::trace::Trace;
 use crate::wire;
@@ -104,6 +105,17 @@ pub struct RunRecord {
     pub exit: Exit,
     /// What came of it.
     pub outcome: Outcome,
+    /// What its tools declared; empty for a hit, which ran none.
+    pub declared: Vec<Declared>,
+}
+
+/// What a tool declared in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    /// What.
+    pub statement: Statement,
+    /// Which tool.
+    pub by: Actor,
 }
 
 impl RunRecord {
@@ -119,6 +131,7 @@ impl RunRecord {
             action_key: task.action_key(),
             exit,
             outcome,
+            declared: Vec::new(),
         }
     }
 }
@@ -302,6 +315,7 @@ mod tests {
             action_key: ActionKey(Digest([0; 32])),
             exit: Exit::Code(0),
             outcome: Outcome::Miss { reasons: vec![MissReason::FirstRun], against: None, kept: None },
+            declared: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::known::{KnownDigests, boot};
 use super::records::Record;
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, Framed, InputState, Observation, Observer, PathSet, refusal};
+use crate::runner::Variables;
 
 /// A tag and a stamp.
 const ROW: usize = 16 + 6 * 8;
@@ -113,6 +114,8 @@ pub(super) struct Seen {
     /// Stamps of another boot tell nothing.
     boot: Digest,
     rows: Bytes,
+    /// What the queries for variables came to.
+    pub(super) variables: Vec<Variables>,
 }
 
 impl Record for Seen {
@@ -128,7 +131,13 @@ fn this_boot() -> Digest {
 impl Seen {
     /// How a run that observed `set` left what it observed, where that is still what it came to. What had not changed for
     /// some time at `started` was read since.
-    pub(super) fn of(set: &PathSet, states: &[InputState], known: &KnownDigests, started: i128) -> Self {
+    pub(super) fn of(
+        set: &PathSet,
+        states: &[InputState],
+        variables: &[Variables],
+        known: &KnownDigests,
+        started: i128,
+    ) -> Self {
         let mut rows = Vec::with_capacity(states.len() * ROW);
         let mut looked = Looked::default();
         for (observation, state) in set.observations.iter().zip(states) {
@@ -144,7 +153,7 @@ impl Seen {
             let stamp = if is_settled && stamp.0[0] == word(state) { stamp } else { Stamp::NONE };
             rows.extend(row(tag(state), stamp));
         }
-        Self { boot: this_boot(), rows: rows.into() }
+        Self { boot: this_boot(), rows: rows.into(), variables: variables.to_vec() }
     }
 
     /// Whether it is of a run with as many observations as this.
@@ -265,7 +274,7 @@ impl<'s> Glance<'s> {
             rows.extend_from_slice(seen.tag(index));
             rows.extend(stamp.0.into_iter().flat_map(u64::to_le_bytes));
         }
-        Compared::Same(Some(Seen { boot: this_boot(), rows: rows.into() }))
+        Compared::Same(Some(Seen { boot: this_boot(), rows: rows.into(), variables: seen.variables.clone() }))
     }
 
     fn stamp(&mut self, index: usize) -> Stamp {
@@ -359,6 +368,7 @@ mod tests {
             cwd: folder.path().to_owned(),
             root: folder.path().to_owned(),
             environment: Vec::new(),
+            caller_environment: Vec::new(),
             umask: 0,
             stdin: StdinKey::Empty,
             terminal: crate::task::Terminal::default(),

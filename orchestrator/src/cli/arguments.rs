@@ -129,28 +129,24 @@ pub(crate) enum Command {
     Man,
 
     /// From inside a run: reads, stats and listings at or under PATH do not count
-    #[command(hide = true)]
     IgnoreInput {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
 
     /// From inside a run: writes at or under PATH are neither stored nor restored
-    #[command(hide = true)]
     IgnoreOutput {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
 
     /// From inside a run: the value of variable NAME counts
-    #[command(hide = true)]
     TrackEnv {
         #[arg(required = true, value_name = "NAME")]
-        names: Vec<OsString>,
+        names: Vec<String>,
     },
 
     /// From inside a run: it is not to be stored
-    #[command(hide = true)]
     DisableCache,
 }
 

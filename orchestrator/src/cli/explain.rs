@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shm_protocol::record::Exit;
-use tracerun::cache::{KeptRun, MissReason, Outcome, RunId, RunRecord, Store};
+use tracerun::cache::{Declared, KeptRun, MissReason, Outcome, RunId, RunRecord, Store};
 use tracerun::explain;
 use tracerun::trace::Trace;
 
@@ -36,6 +36,8 @@ struct Answer<'a> {
     /// arguments differ.
     near: Option<(RunId, Vec<String>)>,
     io_uring: Vec<String>,
+    /// What its tools declared, or those of the run that it stands for.
+    declared: Vec<Declared>,
 }
 
 impl<'a> Answer<'a> {
@@ -51,7 +53,11 @@ impl<'a> Answer<'a> {
         let near = if first { nearest(run, &store.runs()?) } else { None };
         let trace = store.trace(run.id)?;
         let io_uring = trace.iter().flat_map(Trace::io_uring_refused).collect();
-        Ok(Self { outcome: &run.outcome, reasons, against, kept, near, io_uring })
+        let declared = match run.outcome {
+            Outcome::Hit { run: kept, .. } => store.run(kept).map(|run| run.declared).unwrap_or_default(),
+            _ => run.declared.clone(),
+        };
+        Ok(Self { outcome: &run.outcome, reasons, against, kept, near, io_uring, declared })
     }
 
     fn text(&self) -> String {
@@ -91,6 +97,7 @@ impl<'a> Answer<'a> {
             Outcome::StoreFailed { error } => item(&format!("not cached: {error}")),
             Outcome::Traced => item("only traced"),
         }
+        self.declared.iter().map(explain::declared).for_each(|sentence| item(&sentence));
         for program in &self.io_uring {
             item(&explain::io_uring_refused(program));
         }
@@ -119,6 +126,9 @@ impl<'a> Answer<'a> {
             if matches!(self.outcome, Outcome::Hit { .. }) {
                 object["saved_ms"] = kept.wall_ms.saturating_sub(run.wall_ms).into();
             }
+        }
+        if !self.declared.is_empty() {
+            object["declared"] = self.declared.iter().map(explain::json::declared).collect();
         }
         if let Some((run, differences)) = &self.near {
             object["nearest"] = json!({ "run": run.to_string(), "differences": differences });

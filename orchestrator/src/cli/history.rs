@@ -7,7 +7,9 @@ use serde_json::json;
 use shm_protocol::record::Exit;
 use tracerun::cache::{Outcome, RunRecord};
 
-use super::arguments::{Common, ListArguments, ShowArguments};
+use tracerun::explain;
+
+use super::arguments::{Common, Format, ListArguments, ShowArguments};
 use super::{Failure, Place, duration, print, say, write_file};
 
 pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, Failure> {
@@ -19,6 +21,11 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
         Outcome::Hit { run, .. } => run,
         _ => run.id,
     };
+    if arguments.report.format == Format::Text && arguments.report.output.is_none() {
+        let declared = store.run(ran).map(|run| run.declared).unwrap_or_default();
+        let lines: String = declared.iter().map(|one| explain::declared(one) + "\n").collect();
+        print(lines.as_bytes())?;
+    }
     let Some(trace) = store.trace(ran)? else {
         say(&format!("the trace of run {ran} is no longer remembered: run it again with --force"));
         return Ok(Exit::Code(125));

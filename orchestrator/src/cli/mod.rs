@@ -23,7 +23,10 @@ use shm_protocol::session;
 use tracerun::cache::{LIMIT, RunError as NoSuchRun, Store, StoreError};
 use tracerun::configuration::{self, Configuration, ConfigurationError, IoUringMode};
 use tracerun::fingerprint::Digest;
-use tracerun::run::{Capture, RunError};
+use tracerun::run::{Capture, RunError, RunnerPlace};
+use tracerun::runner;
+
+use tracerun_client::{Client, EnvQuery};
 
 use self::arguments::{Arguments, CaptureOptions, Command, Common};
 
@@ -56,7 +59,9 @@ enum Failure {
     File { path: PathBuf, source: io::Error },
     #[error("can't write the report: {0}")]
     Report(#[from] io::Error),
-    #[error("a run can't be told anything yet: use --ignore-input, --ignore-output, --env or --no-store")]
+    #[error("the run can't be told: {0}")]
+    Runner(io::Error),
+    #[error("this run has no runner to be told: use --ignore-input, --ignore-output, --env or --no-store")]
     NoRunner,
 }
 
@@ -115,16 +120,33 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             print(&page)?;
             Ok(Exit::Code(0))
         }
-        Some(
-            Command::IgnoreInput { .. }
-            | Command::IgnoreOutput { .. }
-            | Command::TrackEnv { .. }
-            | Command::DisableCache,
-        ) => {
-            // Silence would be taken for consent.
-            if env::var_os(session::VARIABLE).is_some() { Err(Failure::NoRunner) } else { Ok(Exit::Code(0)) }
+        Some(Command::IgnoreInput { paths }) => {
+            tell(|runner| paths.iter().try_for_each(|path| runner.ignore_input(path)))
         }
+        Some(Command::IgnoreOutput { paths }) => {
+            tell(|runner| paths.iter().try_for_each(|path| runner.ignore_output(path)))
+        }
+        Some(Command::TrackEnv { names }) => tell(|runner| {
+            let has_wildcard = |name: &str| name.contains(['*', '?', '[', '{']);
+            names.iter().try_for_each(|name| match has_wildcard(name) {
+                true => runner.get_envs(EnvQuery::Glob(name), true).map(drop),
+                false => runner.get_env(name, true).map(drop),
+            })
+        }),
+        Some(Command::DisableCache) => tell(Client::disable_cache),
     }
+}
+
+/// Tells the runner of the run that this is part of; outside one there is nobody to tell.
+fn tell(what: impl FnOnce(&mut Client) -> io::Result<()>) -> Result<Exit, Failure> {
+    // Silence would be taken for consent: that it was not heard is a failure, and so is a run without a runner.
+    let is_traced = env::var_os(session::VARIABLE).is_some();
+    match Client::connect().map_err(Failure::Runner)? {
+        Some(mut runner) => what(&mut runner).map_err(Failure::Runner)?,
+        None if is_traced => return Err(Failure::NoRunner),
+        None => {}
+    }
+    Ok(Exit::Code(0))
 }
 
 /// Where tracerun works: the caller's directory, the project's root and settings, the cache folder.
@@ -175,6 +197,14 @@ impl Place {
         Ok(Some(folder))
     }
 
+    /// Where tools find the runner; the client for Node is written there if it is not yet.
+    fn runner_place(store: &Store) -> Result<RunnerPlace, Failure> {
+        let folder = store.library_folder();
+        let node_client = runner::unpack_node_client(&folder)
+            .map_err(|source| Failure::File { path: folder.clone(), source })?;
+        Ok(RunnerPlace { endpoints: store.endpoint_folder(), node_client })
+    }
+
     /// How to run commands traced: without the library, which programs run slower without, where it can't be had.
     fn capture(&self, options: CaptureOptions, store: Option<&Store>, common: &Common) -> Capture {
         let library_folder = store.and_then(|store| {
@@ -193,7 +223,17 @@ impl Place {
             Some(IoUringMode::Allow) => IoUring::Allow,
             Some(IoUringMode::Refuse) | None => IoUring::Refuse,
         };
-        Capture { choice: options.capture.into(), library_folder, grace, background, io_uring }
+        let runner = store.and_then(|store| {
+            let place = Self::runner_place(store);
+            place
+                .inspect_err(|error| {
+                    if !common.quiet {
+                        say(&format!("warning: {error}: tools can't tell this run anything"));
+                    }
+                })
+                .ok()
+        });
+        Capture { choice: options.capture.into(), library_folder, runner, grace, background, io_uring }
     }
 }
 

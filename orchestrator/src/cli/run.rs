@@ -34,6 +34,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
     let stdin = options.stdin.map(StdinMode::from).or(place.configuration.stdin).unwrap_or_default();
     let mut task = Task {
         environment: policy.narrow(std::env::vars_os().collect()),
+        caller_environment: std::env::vars_os().collect(),
         argv,
         cwd: place.cwd.clone(),
         root: place.root.clone(),

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 use shm_protocol::record::Exit;
 
 use super::{advice, miss as sentence, uncacheable as why};
-use crate::cache::{Difference, MissReason};
+use crate::cache::{Declared, Difference, MissReason};
 use crate::footprint::{Actor, Uncacheable};
+use crate::runner::Statement;
 
 /// One reason of a miss: `text`, `reason`, and by reason `path`, `difference`, `before`, `now`, `gained`, `lost`,
 /// `kind`, `process`, `variable`, `setting`.
@@ -91,6 +92,7 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
         Uncacheable::Incomplete(unseen) => ("incomplete", None, unseen.first().map(|unseen| &unseen.process)),
         Uncacheable::Lost(_) => ("lost", None, None),
         Uncacheable::Survivor(_) => ("survivor", None, None),
+        Uncacheable::Disabled { process } => ("disabled", None, Some(process)),
         Uncacheable::Network { process, .. } => ("network", None, Some(process)),
         Uncacheable::StdinRead { process } => ("stdin", None, Some(process)),
         Uncacheable::ReadThenChanged { path, process } => ("read-then-changed", Some(path), Some(process)),
@@ -110,6 +112,23 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
     }
     if let Uncacheable::Network { address, .. } = reason {
         object["address"] = address.as_str().into();
+    }
+    object
+}
+
+/// What a tool declared: `text`, `call`, `process`, and `path` or `variables`.
+#[must_use]
+pub fn declared(declared: &Declared) -> Value {
+    let mut object = json!({ "text": super::declared(declared), "process": process(&declared.by) });
+    let (call, what) = match &declared.statement {
+        Statement::IgnoreInput(path) => ("ignoreInput", Some(("path", path.text().into_owned()))),
+        Statement::IgnoreOutput(path) => ("ignoreOutput", Some(("path", path.text().into_owned()))),
+        Statement::DisableCache => ("disableCache", None),
+        Statement::Track(query) => ("getEnv", Some(("variables", query.to_string()))),
+    };
+    object["call"] = call.into();
+    if let Some((name, value)) = what {
+        object[name] = value.into();
     }
     object
 }

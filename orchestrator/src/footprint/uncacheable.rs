@@ -31,6 +31,11 @@ pub enum Uncacheable {
     Lost(u64),
     /// Processes outlived the command: pid and name.
     Survivor(Vec<(u32, String)>),
+    /// A tool asked not to keep the run.
+    Disabled {
+        /// Which.
+        process: Actor,
+    },
     /// A process reached for the network.
     Network {
         /// The address.
@@ -97,6 +102,7 @@ impl Uncacheable {
             Self::Failed(_) => "failed",
             Self::Incomplete(_) | Self::Lost(_) => "something went unseen",
             Self::Survivor(_) => "a process outlived it",
+            Self::Disabled { .. } => "disabled by a tool",
             Self::Network { .. } => "network",
             Self::StdinRead { .. } => "standard input",
             Self::ReadThenChanged { .. } | Self::UnknownBefore { .. } => "changed what it had read",

@@ -15,6 +15,7 @@ use tracerun::cache::{Lookup, MissReason, Outcome, OutputChunk, RunId, RunRecord
 use tracerun::declarations::Declarations;
 use tracerun::fingerprint::Digest;
 use tracerun::footprint::{Footprint, RunFacts, Uncacheable, judge};
+use tracerun::runner::Told;
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::{Changes, PathAccess, PathId, Process, ProcessCapture, Trace};
 
@@ -47,6 +48,7 @@ impl World {
             cwd: root.clone(),
             root: root.clone(),
             environment: vec![("HOME".into(), outside.clone().into()), ("MODE".into(), "debug".into())],
+            caller_environment: Vec::new(),
             umask: 0o22,
             stdin: StdinKey::Empty,
             terminal: Terminal::default(),
@@ -107,7 +109,11 @@ impl World {
         edit(&mut trace);
         let declarations = Declarations::of(&self.task).unwrap();
         let (trace, known) = (&trace, self.store.known());
-        judge(&self.task, &RunFacts { trace, started, exit: Exit::Code(0), known }, &declarations)
+        judge(
+            &self.task,
+            &RunFacts { trace, started, exit: Exit::Code(0), told: &Told::default(), known },
+            &declarations,
+        )
     }
 
     /// Runs `program` with cache, as the command line does.

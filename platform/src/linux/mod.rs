@@ -1,5 +1,6 @@
 //! Linux: a seccomp filter with a supervisor, and the preload library as its fast path.
 
+pub(crate) mod fifo;
 pub(crate) mod files;
 pub(crate) mod inject;
 pub(crate) mod process;
