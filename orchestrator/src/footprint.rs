@@ -621,6 +621,9 @@ impl Judge<'_> {
             if change.same_mode(&left) && (attributes.is_plain() || !is_within) {
                 continue;
             }
+            if !is_within && self.changes.is_way_to_ignored(path) {
+                continue;
+            }
             if !is_within {
                 let process = actor(self.facts.trace, change.process);
                 return Err(Uncacheable::OutputOutsideRoot { path: path[..].into(), process });

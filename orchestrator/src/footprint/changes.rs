@@ -340,6 +340,23 @@ impl Changes {
         self.children.get(directory).map(Vec::as_slice)
     }
 
+    /// Whether `place` is a folder that the run made for nothing but what is ignored.
+    pub(super) fn is_way_to_ignored(&self, place: &[u8]) -> bool {
+        let is_made_folder = |change: &Change| {
+            change.fate == Fate::Made && change.now.is_some_and(|now| now.file_type == FileType::Directory)
+        };
+        let start = [place, b"/"].concat();
+        let mut below = self
+            .by_place
+            .range(start.clone()..)
+            .take_while(|(below, _)| below.starts_with(&start))
+            .map(|(_, change)| change)
+            .peekable();
+        self.get(place).is_some_and(is_made_folder)
+            && below.peek().is_some()
+            && below.all(|change| change.ignored || is_made_folder(change))
+    }
+
     /// Whether nothing was at `place` before the run because a directory above it was not there.
     pub(super) fn made_above(&self, place: &[u8]) -> bool {
         bytes::ancestors(place)
