@@ -16,7 +16,7 @@ use linux_raw_sys::general::{__NR_close, __NR_openat, __NR_pread64, __NR_pwrite6
 use shm_protocol::ring::MAX_CALL_SITES;
 
 use crate::guest::Guest;
-use crate::next::weak;
+use crate::next::is_single_threaded;
 use crate::observe::make;
 use crate::raw_call::looking;
 use crate::syscall::{Arguments, CWD, errno_location, syscall};
@@ -76,13 +76,6 @@ fn redirect_one(memory: u64, index: usize, address: u64, number: u32) -> Option<
     // here. Both places that it needs are filled.
     let count = unsafe { syscall(__NR_pwrite64, [memory, jump.as_ptr() as u64, JUMP as u64, address, 0], 0) };
     (count == JUMP as isize).then_some(())
-}
-
-/// By what glibc (2.32 and later) says for its own use.
-fn is_single_threaded() -> bool {
-    let said: *const u8 = core::ptr::with_exposed_provenance(weak!("__libc_single_threaded"));
-    // SAFETY: null, or the address of glibc's variable, a `char` that lives as long as libc.
-    !said.is_null() && unsafe { said.read_volatile() } != 0
 }
 
 /// Length of each entry in [`entries`].

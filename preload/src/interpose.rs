@@ -4,12 +4,13 @@
 //! take. The `mode` of `open` is variadic in C; on x86-64 and aarch64 Linux (not on Apple's) a variadic integer travels in
 //! the same register as a named one, and where the caller passes none the kernel ignores what the register holds.
 //!
-//! libc's own `open` and `openat` are points at which a thread can be cancelled; these are not. A thread blocked in opening a FIFO
-//! is cancelled when that returns.
+//! libc's own `open` and `openat` are points at which a thread can be cancelled; these are so as they begin. A thread blocked in
+//! opening a FIFO is cancelled at the next such point.
 
 use linux_raw_sys::general::__NR_fstat;
 use shm_protocol::calls::Call;
 
+use crate::next::{is_single_threaded, weak};
 use crate::numbers;
 use crate::observe::make;
 use crate::syscall::{Arguments, CWD, syscall, to_c};
@@ -19,6 +20,9 @@ macro_rules! interpose {
         $(
             #[unsafe(no_mangle)]
             extern "C" fn $function($($argument: u64),*) -> isize {
+                if Call::$call as u16 == Call::openat as u16 {
+                    cancellation_point();
+                }
                 to_c(make(Call::$call, numbers::$call, arguments([$($register),*])))
             }
         )*
@@ -26,6 +30,19 @@ macro_rules! interpose {
 }
 
 shm_protocol::interposed_functions!(interpose);
+
+/// Ends the thread here if another has cancelled it, as `pthread_testcancel(3)` does.
+#[inline]
+fn cancellation_point() {
+    if !is_single_threaded() {
+        let test: *const () = core::ptr::with_exposed_provenance(weak!("pthread_testcancel"));
+        if !test.is_null() {
+            // SAFETY: the address of a function that takes and gives nothing. If it unwinds the stack, it finds frames without
+            // anything to be dropped or to stop at, as those of C are.
+            unsafe { core::mem::transmute::<*const (), unsafe extern "C" fn()>(test)() };
+        }
+    }
+}
 
 fn arguments<const N: usize>(given: [u64; N]) -> Arguments {
     core::array::from_fn(|place| given.get(place).copied().unwrap_or(0))

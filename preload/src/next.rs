@@ -30,8 +30,15 @@ macro_rules! weak {
     }};
 }
 
-#[cfg(target_arch = "x86_64")]
 pub(crate) use weak;
+
+/// By what glibc (2.32 and later) says for its own use.
+#[inline]
+pub(crate) fn is_single_threaded() -> bool {
+    let said: *const u8 = core::ptr::with_exposed_provenance(weak!("__libc_single_threaded"));
+    // SAFETY: null, or the address of glibc's variable, a `char` that lives as long as libc.
+    !said.is_null() && unsafe { said.read_volatile() } != 0
+}
 
 type Lookup = unsafe extern "C" fn(*mut c_void, *const c_char) -> usize;
 type Open = unsafe extern "C" fn(*const c_char, i32) -> *mut c_void;
