@@ -37,9 +37,11 @@ fn cancellation_point() {
     if !is_single_threaded() {
         let test: *const () = core::ptr::with_exposed_provenance(weak!("pthread_testcancel"));
         if !test.is_null() {
-            // SAFETY: the address of a function that takes and gives nothing. If it unwinds the stack, it finds frames without
-            // anything to be dropped or to stop at, as those of C are.
-            unsafe { core::mem::transmute::<*const (), unsafe extern "C" fn()>(test)() };
+            // SAFETY: the address of a function that takes and gives nothing.
+            let test = unsafe { core::mem::transmute::<*const (), unsafe extern "C" fn()>(test) };
+            // SAFETY: as above. If it unwinds the stack, it finds frames without anything to be dropped or to stop at, as
+            // those of C are.
+            unsafe { test() };
         }
     }
 }

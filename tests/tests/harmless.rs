@@ -235,6 +235,35 @@ fn a_program_that_becomes_another_user_or_takes_another_root_is_not_told_of_ours
     }
 }
 
+#[test]
+fn a_command_line_as_long_as_the_kernel_takes_is_run() {
+    let mut sandbox = Sandbox::new();
+    let cache = sandbox.top().join("c".repeat(250)).display().to_string();
+    sandbox.set("TRACERUN_CACHE_DIR", &cache);
+    // 2 MiB, where the stack may have 8.
+    let run = |program: &Path, before: &[&str], bytes: usize| {
+        let mut command = sandbox.command(program);
+        command.args(before).args(vec!["x".repeat(50_000); 40]).arg("y".repeat(bytes));
+        command.output().ok().map(|output| output.status.code())
+    };
+    // The longest last argument with which it can be executed.
+    let longest = |fits: &dyn Fn(usize) -> bool| {
+        let (mut fitting, mut too_long) = (0, 130_000);
+        while too_long - fitting > 1 {
+            let middle = usize::midpoint(fitting, too_long);
+            *(if fits(middle) { &mut fitting } else { &mut too_long }) = middle;
+        }
+        fitting
+    };
+    let native = longest(&|bytes| run(Path::new("/bin/true"), &[], bytes) == Some(Some(0)));
+    let tracerun = tracerun_tests::tracerun();
+    let options = ["trace", "--quiet", "-o", "/dev/null", "--", "/bin/true"];
+    // What the kernel lets tracerun be given at all.
+    let traced = longest(&|bytes| run(&tracerun, &options, bytes).is_some());
+    assert!(0 < traced && traced < native && native < 130_000, "{traced} {native}");
+    assert_eq!(run(&tracerun, &options, traced), Some(Some(0)));
+}
+
 /// A page whose script must have run; only where there is a Chromium, which is no part of the setup.
 #[test]
 fn chromium_runs_a_page() {

@@ -53,7 +53,7 @@ impl Tracee {
         let cookie = random().map_err(tracing("drawing a random number"))?;
         let library =
             command.library_folder.as_deref().filter(|_| command.capture != CaptureChoice::SeccompOnly);
-        let mut environment = command.environment;
+        let mut environment = command.environment.clone();
         let mut shared = None;
         if let Some(folder) = library {
             let ring = Arc::new(SharedRing::create().map_err(tracing("making the shared memory"))?);
@@ -73,14 +73,26 @@ impl Tracee {
         let mut no_filter = "not asked for".to_owned();
         if command.capture != CaptureChoice::Preload {
             let own_folder = library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec());
-            let filter = filter::build(cookie, command.watch_stdin, loader::find());
-            let orders = Orders {
-                sink: Arc::clone(&sink),
-                ring: shared.clone(),
-                own_folder,
-                allow_io_uring: command.io_uring == IoUring::Allow,
+            let spawn = |ring: &Option<Arc<SharedRing>>, child: &mut process::Command| {
+                let filter = filter::build(cookie, command.watch_stdin, loader::find());
+                let orders = Orders {
+                    sink: Arc::clone(&sink),
+                    ring: ring.clone(),
+                    own_folder: own_folder.clone(),
+                    allow_io_uring: command.io_uring == IoUring::Allow,
+                };
+                Net::spawn(child, filter, orders)
             };
-            match Net::spawn(&mut child, filter, orders) {
+            let mut spawned = spawn(&shared, &mut child);
+            let too_long =
+                |source: &io::Error| source.kind() == ErrorKind::ArgumentListTooLong && shared.is_some();
+            if matches!(&spawned, Err(NetError::Command(source)) if too_long(source)) {
+                // Perhaps it was what was added that tipped it over.
+                shared = None;
+                child.env_clear().envs(command.environment);
+                spawned = spawn(&shared, &mut child);
+            }
+            match spawned {
                 Ok((child, net)) => {
                     let drainer = drain(&shared)?;
                     return Ok(Self { child, net: Some(net), drainer, gaps: Vec::new(), background });
