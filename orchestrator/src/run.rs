@@ -59,13 +59,12 @@ impl RunnerPlace {
         [self.endpoints.clone(), self.node_client.parent().unwrap_or(&self.endpoints).to_owned()]
     }
 
-    /// Starts a runner, and names it in the environment of the command. Where that can't be done the command goes without.
-    fn start(&self, task: &Task, environment: &mut Vec<(OsString, OsString)>) -> Option<Server> {
+    /// Starts a runner, and names it in what is added to the environment of the command. Where that can't be done the command goes without.
+    fn start(&self, task: &Task, additions: &mut Vec<(OsString, OsString)>) -> Option<Server> {
         let folder = self.endpoints.join(RunId::new().to_string());
         let server = Server::start(&folder, &task.caller_environment).ok()?;
-        environment.retain(|(name, _)| name != runner::VARIABLE && name != runner::NODE_CLIENT_VARIABLE);
-        environment.push((runner::VARIABLE.into(), server.address()));
-        environment.push((runner::NODE_CLIENT_VARIABLE.into(), self.node_client.clone().into()));
+        additions.push((runner::VARIABLE.into(), server.address()));
+        additions.push((runner::NODE_CLIENT_VARIABLE.into(), self.node_client.clone().into()));
         Some(server)
     }
 }
@@ -140,11 +139,12 @@ pub fn trace(
     follow: &mut dyn FnMut(CommandState),
 ) -> Result<Traced, RunError> {
     let [stdin, stdout, stderr] = streams;
-    let mut environment = task.environment.clone();
-    let server = capture.runner.as_ref().and_then(|place| place.start(task, &mut environment));
+    let mut additions = Vec::new();
+    let server = capture.runner.as_ref().and_then(|place| place.start(task, &mut additions));
     let command = Command {
         argv: task.argv.clone(),
-        environment,
+        environment: task.environment.clone(),
+        additions,
         cwd: task.cwd.clone(),
         stdin,
         stdout,
@@ -168,8 +168,10 @@ pub fn trace(
     follow(CommandState::Ended);
     let exit = exit?;
     let ended = now_ns();
+    let is_bare = tracee.is_bare();
     let report = tracee.finish(capture.grace);
-    let told = server.map_or_else(|| Some(Told::default()), Server::finish);
+    // Tools that could not reach the server may have had something to say.
+    let told = server.map_or_else(|| Some(Told::default()), Server::finish).filter(|_| !is_bare);
     Ok(Traced { trace: collector.finish(&report, ended), exit, told })
 }
 
@@ -222,8 +224,10 @@ pub fn run(
     let grace = if trace.survivors.is_empty() { capture.grace } else { Duration::ZERO };
     let output = tee.finish(grace);
 
-    // What tools said is lost only with the thread that listened.
-    let lost = told.is_none().then(|| "the runner failed: what tools declared is not known".to_owned());
+    // What tools said is lost only with the thread that listened, or where a command line left no room for its address.
+    let lost = told
+        .is_none()
+        .then(|| "its tools could not reach the runner: what they declare is not known".to_owned());
     let told = told.unwrap_or_default();
     let facts = |started| RunFacts { trace: &trace, started, exit, told: &told, known: store.known() };
     let judged = match (barrier, output) {

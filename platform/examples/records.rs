@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         stderr: Stdio::inherit(),
         library_folder: std::env::var_os("LIBRARY_FOLDER").map(Into::into),
         capture: CaptureChoice::Auto,
+        additions: Vec::new(),
         io_uring: IoUring::Refuse,
         background: Background::Leave,
         watch_stdin: true,

@@ -75,6 +75,9 @@ pub struct Command {
     pub argv: Vec<OsString>,
     /// The whole environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// Variables in addition, which take the place of others of the same name. Where they make the command line too long for
+    /// the kernel, the command goes without: see [`Tracee::is_bare`].
+    pub additions: Vec<(OsString, OsString)>,
     /// The working directory.
     pub cwd: PathBuf,
     /// Standard input.
@@ -160,6 +163,12 @@ impl Tracee {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.0.pid()
+    }
+
+    /// Whether the command had to go without [`Command::additions`].
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.0.is_bare()
     }
 
     /// Waits until the command itself has ended; processes it left behind may go on.

@@ -20,6 +20,10 @@ pub(crate) mod tracing {
             match *self {}
         }
 
+        pub(crate) fn is_bare(&self) -> bool {
+            match *self {}
+        }
+
         pub(crate) fn wait(&mut self) -> io::Result<Exit> {
             match *self {}
         }

@@ -80,6 +80,7 @@ fn try_capture(capture: CaptureChoice, library_folder: Option<&Path>) -> (Result
         stdout: Stdio::null(),
         stderr: Stdio::null(),
         library_folder: library_folder.map(Path::to_owned),
+        additions: Vec::new(),
         io_uring: IoUring::Refuse,
         background: Background::Leave,
         capture,

@@ -32,6 +32,7 @@ pub(crate) struct Tracee {
     drainer: Option<Drainer>,
     gaps: Vec<GapReport>,
     background: Background,
+    is_bare: bool,
 }
 
 impl Tracee {
@@ -54,6 +55,8 @@ impl Tracee {
         let library =
             command.library_folder.as_deref().filter(|_| command.capture != CaptureChoice::SeccompOnly);
         let mut environment = command.environment.clone();
+        environment.retain(|(name, _)| command.additions.iter().all(|(other, _)| other != name));
+        environment.extend(command.additions.iter().cloned());
         let mut shared = None;
         if let Some(folder) = library {
             let ring = Arc::new(SharedRing::create().map_err(tracing("making the shared memory"))?);
@@ -84,9 +87,9 @@ impl Tracee {
                 Net::spawn(child, filter, orders)
             };
             let mut spawned = spawn(&shared, &mut child);
-            let too_long =
-                |source: &io::Error| source.kind() == ErrorKind::ArgumentListTooLong && shared.is_some();
-            if matches!(&spawned, Err(NetError::Command(source)) if too_long(source)) {
+            let is_too_long = |source: &io::Error| source.kind() == ErrorKind::ArgumentListTooLong;
+            let is_bare = matches!(&spawned, Err(NetError::Command(source)) if is_too_long(source));
+            if is_bare {
                 // Perhaps it was what was added that tipped it over.
                 shared = None;
                 child.env_clear().envs(command.environment);
@@ -95,7 +98,14 @@ impl Tracee {
             match spawned {
                 Ok((child, net)) => {
                     let drainer = drain(&shared)?;
-                    return Ok(Self { child, net: Some(net), drainer, gaps: Vec::new(), background });
+                    return Ok(Self {
+                        child,
+                        net: Some(net),
+                        drainer,
+                        gaps: Vec::new(),
+                        background,
+                        is_bare,
+                    });
                 }
                 Err(NetError::Command(source)) => return Err(refused(source)),
                 Err(NetError::Refused(source)) if command.capture == CaptureChoice::Auto => {
@@ -114,11 +124,15 @@ impl Tracee {
         }
         let child = child.spawn().map_err(refused)?;
         let gaps = vec![GapReport { gap: Gap::NoFilter, detail: no_filter }];
-        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps, background })
+        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps, background, is_bare: false })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    pub(crate) fn is_bare(&self) -> bool {
+        self.is_bare
     }
 
     pub(crate) fn wait(&mut self) -> io::Result<Exit> {
