@@ -132,6 +132,10 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             "{path} was changed by something else during the run ({} used it); run it again, or ignore that path if it always changes",
             process(who)
         ),
+        Uncacheable::Linked { path, process: who } => format!(
+            "{path} has another name that the run did not make, or got one (a hard link; {} used it): a copy is not the same",
+            process(who)
+        ),
         Uncacheable::OutputOutsideRoot { path, process: who } => format!(
             "{} changed {path}, which is outside the root; --output stores it, --ignore-output leaves it out, a --root may hold it",
             process(who)

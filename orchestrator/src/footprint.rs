@@ -510,7 +510,14 @@ impl Judge<'_> {
             }
             _ => false,
         };
-        if changed { Err(self.meanwhile(&place.path, process)) } else { Ok(()) }
+        let linked = |now: Identity| self.changes.made_link_to(now.device, now.inode);
+        match changed {
+            false => Ok(()),
+            true if self.now(&place.path).is_some_and(linked) => {
+                Err(Uncacheable::Linked { path: place.path[..].into(), process: self.actor(process) })
+            }
+            true => Err(self.meanwhile(&place.path, process)),
+        }
     }
 
     /// Observes the listings of folders that everyone uses, once it is known which names count in them.
@@ -645,7 +652,12 @@ impl Judge<'_> {
             }
             let now = change.now.filter(|now| now.file_type == FileType::File);
             let link_to = now.and_then(|now| {
-                let first = linked.entry((now.device, now.inode)).or_insert_with(|| path.clone());
+                // Permission bits are set on all names of a file at once.
+                let others = if matches!(left, Left::File { .. }) { now.links } else { 0 };
+                let (first, _, others) = linked
+                    .entry((now.device, now.inode))
+                    .or_insert_with(|| (path.clone(), change.process, others));
+                *others = others.saturating_sub(1);
                 (first != path).then(|| first[..].into())
             });
             outputs.changed.push(Output {
@@ -657,6 +669,9 @@ impl Judge<'_> {
                 link_to,
                 mtime_ns: change.now.map_or(0, |now| now.mtime_ns.max(0) as u64),
             });
+        }
+        if let Some((path, process, _)) = linked.into_values().find(|(_, _, others)| *others > 0) {
+            return Err(Uncacheable::Linked { path: path.into(), process: self.actor(process) });
         }
         for (path, kind, process) in folders {
             self.folder(&path, kind, process);

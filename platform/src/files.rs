@@ -34,6 +34,8 @@ pub struct Identity {
     pub device: u64,
     /// Inode number.
     pub inode: u64,
+    /// How many names it has.
+    pub links: u64,
     /// Modification time, nanoseconds since 1970.
     pub mtime_ns: i128,
     /// Status change time, nanoseconds since 1970.

@@ -189,3 +189,22 @@ fn a_tool_that_rewrites_what_it_reads_is_cached_once_it_changes_nothing() {
         assert_eq!(sandbox.read("a"), "a\nb\n");
     }
 }
+
+#[test]
+fn a_run_that_gives_an_input_another_name_is_not_cached() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    let ran = sandbox.run(&sh("ln a b; cat a"));
+    assert_eq!(ran.outcome(), "uncached");
+    assert!(ran.stderr.contains("hard link"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_run_that_writes_through_one_name_of_a_file_with_several_is_not_cached() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    fs::hard_link(sandbox.path("a"), sandbox.path("b")).expect("linked");
+    let script = sh("echo 2 > a");
+    assert_eq!(sandbox.run(&script).outcome(), "uncached");
+    assert_eq!(sandbox.read("b"), "2\n");
+}

@@ -97,6 +97,7 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
         Uncacheable::StdinRead { process } => ("stdin", None, Some(process)),
         Uncacheable::ReadThenChanged { path, process } => ("read-then-changed", Some(path), Some(process)),
         Uncacheable::ChangedMeanwhile { path, process } => ("changed-meanwhile", Some(path), Some(process)),
+        Uncacheable::Linked { path, process } => ("linked", Some(path), Some(process)),
         Uncacheable::OutputOutsideRoot { path, process } => ("outside-root", Some(path), Some(process)),
         Uncacheable::SpecialFile { path, process } => ("special-file", Some(path), Some(process)),
         Uncacheable::Unreadable { path, process } => ("unreadable", Some(path), Some(process)),

@@ -125,6 +125,8 @@ pub(super) struct Changes {
     by_place: BTreeMap<Vec<u8>, Change>,
     /// The directories in which something was changed, each with the names that are outputs.
     children: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// Device and inode of the files that the run put somewhere.
+    made: HashSet<(u64, u64)>,
 }
 
 impl Changes {
@@ -138,7 +140,7 @@ impl Changes {
         declarations: &Declarations,
         places: &mut Places,
     ) -> Result<Self, Uncacheable> {
-        let mut changes = Self { by_place: BTreeMap::new(), children: HashMap::new() };
+        let mut changes = Self { by_place: BTreeMap::new(), children: HashMap::new(), made: HashSet::new() };
         let old_contents: HashMap<PathId, Digest> = trace.old_contents.iter().copied().collect();
         let mut through_links = Vec::new();
         let mut moved_folders = Vec::new();
@@ -203,6 +205,11 @@ impl Changes {
         changes.add_moved(trace, started, declarations, &moved_folders)?;
         for (place, change) in &changes.by_place {
             let names = changes.children.entry(bytes::parent(place).unwrap_or(b"/").to_vec()).or_default();
+            if let (Fate::Made, Some(now)) = (change.fate, change.now)
+                && now.file_type == FileType::File
+            {
+                changes.made.insert((now.device, now.inode));
+            }
             if matches!(change.fate, Fate::Made | Fate::Deleted) {
                 names.push(bytes::name(place).to_vec());
             }
@@ -355,6 +362,11 @@ impl Changes {
         self.get(place).is_some_and(is_made_folder)
             && below.peek().is_some()
             && below.all(|change| change.ignored || is_made_folder(change))
+    }
+
+    /// Whether the run left this file under a name that it gave it, by link(2) or rename(2) for one.
+    pub(super) fn made_link_to(&self, device: u64, inode: u64) -> bool {
+        self.made.contains(&(device, inode))
     }
 
     /// Whether nothing was at `place` before the run because a directory above it was not there.

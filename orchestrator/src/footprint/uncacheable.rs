@@ -62,6 +62,13 @@ pub enum Uncacheable {
         /// Who in the run had to do with it.
         process: Actor,
     },
+    /// The run gave a file that it had not made another name, or changed one that has others: a hard link.
+    Linked {
+        /// What.
+        path: Bytes,
+        /// Who in the run had to do with it.
+        process: Actor,
+    },
     /// The run left something outside the root.
     OutputOutsideRoot {
         /// What.
@@ -107,6 +114,7 @@ impl Uncacheable {
             Self::StdinRead { .. } => "standard input",
             Self::ReadThenChanged { .. } | Self::UnknownBefore { .. } => "changed what it had read",
             Self::ChangedMeanwhile { .. } => "changed meanwhile by others",
+            Self::Linked { .. } => "hard link to an input",
             Self::OutputOutsideRoot { .. } => "output outside the root",
             Self::SpecialFile { .. } => "special file",
             Self::Unreadable { .. } => "unreadable file",

@@ -64,6 +64,7 @@ fn identity_of(metadata: &Metadata) -> Identity {
         size: metadata.size(),
         device: metadata.dev(),
         inode: metadata.ino(),
+        links: metadata.nlink(),
         mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
         ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
         owner: (metadata.uid(), metadata.gid()),
