@@ -29,6 +29,9 @@ pub fn miss(reason: &MissReason) -> String {
             _ => format!("variable {name} has another value than in the last stored run"),
         },
         MissReason::Umask { before, now } => format!("the umask was {before:03o} and is {now:03o}"),
+        MissReason::Inherited => {
+            "the files given to it open do not hold what they held in the last stored run".to_owned()
+        }
         MissReason::Stdin => "standard input is not what it was in the last stored run".to_owned(),
         MissReason::Setting { name } => {
             format!("{name}, set by option or in tracerun.toml, is not what it was in the last stored run")
@@ -149,6 +152,9 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
         Uncacheable::UnknownBefore { path, process: who } => {
             format!("{} deleted {path}, and what it was could not be seen", process(who))
         }
+        Uncacheable::Inherited { number } => format!(
+            "the file given to it open as descriptor {number} was changed; let the command open it, or close it ({number}>&-)"
+        ),
         Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
-use platform::process::{CommandState, exit_of};
+use platform::process::{CommandState, InheritedFile, exit_of, inherited_files};
 use platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -20,7 +20,7 @@ use crate::cache::{
     Counters, Declared, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
 };
 use crate::declarations::{BadGlob, Declarations};
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Digest, Fingerprint};
 use crate::footprint::{Footprint, RunFacts, Uncacheable, judge, teller};
 use crate::runner::{self, Server, Told};
 use crate::stdio::{Output, Passage, Tee, give_input};
@@ -211,10 +211,8 @@ pub fn run(
         }
     };
 
-    let scratch = store.path().join(format!(".clock-{id}"));
-    let barrier = files::clock_barrier(&scratch);
-    // It has served; that it can't be removed harms nobody.
-    let _ = std::fs::remove_file(&scratch);
+    // One file for all: that others touch it at the same time makes none of its times wrong.
+    let barrier = files::clock_barrier(&store.path().join(".clock"));
     let (tee, stdout, stderr) = Tee::start(&task.terminal, passage)?;
     let stdin = input.map_or_else(|| Ok(Stdio::inherit()), give_input)?;
     let streams = [stdin, stdout, stderr];
@@ -242,6 +240,10 @@ pub fn run(
             Err(Refusal::Uncacheable(judged.err().unwrap_or(Uncacheable::Terminal(loss))))
         }
     };
+    let judged = judged.and_then(|judged| match changed_inherited(task) {
+        Some(number) => Err(Refusal::Uncacheable(Uncacheable::Inherited { number })),
+        None => Ok(judged),
+    });
     let mut report = Report {
         record: RunRecord::of(task, id, began, exit, Outcome::Traced),
         fingerprint: None,
@@ -330,6 +332,16 @@ pub fn run_plainly(
         io_uring_refused: Vec::new(),
         trouble: None,
     })
+}
+
+/// The first of the files given open to the run that is not as it was before.
+fn changed_inherited(task: &Task) -> Option<i32> {
+    if task.terminal.inherited.is_empty() {
+        return None;
+    }
+    let now = inherited_files();
+    let written = |file: &&(InheritedFile, Digest)| file.0.writable && !now.contains(&file.0);
+    task.terminal.inherited.iter().find(written).map(|(file, _)| file.number)
 }
 
 /// Why a run is not kept.

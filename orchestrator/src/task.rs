@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use platform::files;
+use platform::process::InheritedFile;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
@@ -33,7 +34,7 @@ pub struct Task {
     pub policy: Policy,
 }
 
-/// Where the standard streams of a run lead to.
+/// Where the descriptors of a run lead to, but for standard input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terminal {
     /// Both lead to the same place, so that they are kept as one and can only be replayed as one.
@@ -44,6 +45,8 @@ pub struct Terminal {
     pub stderr: bool,
     /// The regular files among them: they are not the command's to observe or to make.
     pub files: Vec<PathBuf>,
+    /// The files that it inherits besides, each with a digest of what is left to be read of it.
+    pub inherited: Vec<(InheritedFile, Digest)>,
 }
 
 /// Standard input, as far as it is known before the run.
@@ -159,6 +162,8 @@ pub struct KeyParts {
     pub(crate) umask: u32,
     pub(crate) stdin: StdinKey,
     pub(crate) terminal: (bool, bool, bool),
+    /// The inherited files by descriptor.
+    pub(crate) inherited: Vec<(i32, Digest)>,
     /// The settings by name, each with a digest of what it says.
     pub(crate) settings: Vec<(String, Digest)>,
     pub(crate) place: Digest,
@@ -182,6 +187,10 @@ impl Task {
         }
         let (one, stdout, stderr) = parts.terminal;
         key.number(one.into()).number(stdout.into()).number(stderr.into());
+        key.number(parts.inherited.len() as u64);
+        for (number, rest) in &parts.inherited {
+            key.number(u64::from(number.unsigned_abs())).digest(*rest);
+        }
         match self.stdin {
             StdinKey::Empty => key.field(b"empty"),
             StdinKey::File(digest) => key.field(b"file").digest(digest),
@@ -216,6 +225,7 @@ impl Task {
             umask: self.umask,
             stdin: self.stdin,
             terminal: (self.terminal.one, self.terminal.stdout, self.terminal.stderr),
+            inherited: self.terminal.inherited.iter().map(|(file, rest)| (file.number, *rest)).collect(),
             settings: self.policy.settings(),
             place: place.finish(),
         }

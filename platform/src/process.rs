@@ -75,12 +75,34 @@ pub fn output_files() -> Vec<std::path::PathBuf> {
     os::process::output_files()
 }
 
-/// What is left to be read of a standard input that is a file, without reading it: the command will.
+/// A regular file that this process was given open and passes on to its command, besides the standard streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InheritedFile {
+    /// Its descriptor.
+    pub number: i32,
+    /// It can be read from.
+    pub readable: bool,
+    /// It can be written to.
+    pub writable: bool,
+    /// What is another after it was written to.
+    pub version: FileVersion,
+}
+
+/// Length in bytes, and times of the last change of content and status, nanoseconds since 1970.
+pub type FileVersion = (u64, i128, i128);
+
+/// The regular files that this process was given open, by descriptor.
+#[must_use]
+pub fn inherited_files() -> Vec<InheritedFile> {
+    os::process::inherited_files()
+}
+
+/// What is left to be read of the file that descriptor `number` stands for, without reading it: the command will.
 ///
 /// # Errors
-/// Standard input has no position: it is no file.
-pub fn standard_input_rest() -> std::io::Result<impl std::io::Read> {
-    os::process::standard_input_rest()
+/// It has no position: it is no file.
+pub fn rest_of(number: i32) -> std::io::Result<impl std::io::Read> {
+    os::process::rest_of(number)
 }
 
 /// How a child process ended.

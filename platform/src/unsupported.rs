@@ -53,7 +53,7 @@ pub(crate) mod inject {
 pub(crate) mod process {
     use shm_protocol::record::Exit;
 
-    use crate::process::{CommandState, StandardInput};
+    use crate::process::{CommandState, InheritedFile, StandardInput};
 
     pub(crate) fn umask() -> u32 {
         0
@@ -80,7 +80,11 @@ pub(crate) mod process {
         Vec::new()
     }
 
-    pub(crate) fn standard_input_rest() -> std::io::Result<std::io::Empty> {
+    pub(crate) fn inherited_files() -> Vec<InheritedFile> {
+        Vec::new()
+    }
+
+    pub(crate) fn rest_of(_: i32) -> std::io::Result<std::io::Empty> {
         Err(super::unsupported())
     }
 

@@ -105,8 +105,16 @@ fn other_descriptors_are_inherited() {
     let sandbox = Sandbox::new();
     sandbox.write("in", "from three\n");
     let script = "$T -q -- sh -c 'cat <&3; echo to four >&4' 3< in 4> out";
-    let output = shell(&sandbox, script);
-    assert_eq!((&output.stdout[..], &*sandbox.read("out")), (&b"from three\n"[..], "to four\n"));
+    for _ in 0..2 {
+        let output = shell(&sandbox, script);
+        assert_eq!((&output.stdout[..], &*sandbox.read("out")), (&b"from three\n"[..], "to four\n"));
+    }
+    for (content, outcome) in [("1\n", "stored"), ("1\n", "hit"), ("2\n", "stored")] {
+        sandbox.write("in", content);
+        let output = shell(&sandbox, "$T -- sh -c 'cat <&3' 3< in 4> unused");
+        assert_eq!(output.stdout, content.as_bytes());
+        assert!(line(&output).contains(outcome), "{}", line(&output));
+    }
     // A pipe to a parent, as the job server of make is.
     let piped = shell(&sandbox, "{ $T -q -- sh -c 'echo token >&5' 5>&1 | cat; }");
     assert_eq!(piped.stdout, b"token\n");

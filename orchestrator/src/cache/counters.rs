@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::records::Record;
+use super::records::{Record, encode};
 use super::{Store, StoreError};
 
 /// How often to try for a lock, and how long to wait in between: whoever holds it needs far less, unless it was stopped.
@@ -54,8 +55,21 @@ impl Store {
         let Some(_lock) = self.lock("counters", TRIES)? else { return self.counters() };
         let mut counters = self.counters()?;
         add(&mut counters);
-        self.write_record(NAME, &counters)?;
+        self.rewrite(&counters)?;
         Ok(counters)
+    }
+
+    /// Writes the counters over those that are there: a new file in their place would be the dearest part of a hit. They are
+    /// short, the lock is held, and what a crash leaves of them is no more than a wrong number, or damage.
+    fn rewrite(&self, counters: &Counters) -> Result<(), StoreError> {
+        let path = self.record_path::<Counters>(NAME);
+        let bytes = encode(counters, &path)?;
+        match File::options().write(true).open(&path) {
+            Ok(mut file) if file.metadata().is_ok_and(|known| known.len() <= bytes.len() as u64) => {
+                file.write_all(&bytes).map_err(StoreError::io(&path, "write it"))
+            }
+            _ => self.write_record(NAME, counters),
+        }
     }
 
     /// A lock of the store, which is given back when the file is closed, or its process ends in whatever way; `None` if

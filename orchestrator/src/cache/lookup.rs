@@ -276,6 +276,9 @@ impl Store {
         if last.stdin != now.stdin {
             reasons.push(MissReason::Stdin);
         }
+        if last.inherited != now.inherited {
+            reasons.push(MissReason::Inherited);
+        }
         if last.terminal != now.terminal {
             reasons.push(MissReason::Terminal);
         }

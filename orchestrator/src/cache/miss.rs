@@ -48,6 +48,8 @@ pub enum MissReason {
     },
     /// Standard input holds something else.
     Stdin,
+    /// A file that the run is given open holds something else, or is another's.
+    Inherited,
     /// Output goes to a terminal and did not, or the other way round, or the two streams lead to one place.
     Terminal,
     /// A setting, given as an option or in `tracerun.toml`, says something else.

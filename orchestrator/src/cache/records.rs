@@ -69,7 +69,7 @@ impl Store {
     }
 }
 
-fn encode<R: Record>(record: &R, path: &Path) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encode<R: Record>(record: &R, path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut header = [0; HEADER];
     header[..4].copy_from_slice(MAGIC);
     header[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());

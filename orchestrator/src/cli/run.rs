@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use platform::process::{
-    StandardInput, follow, output_files, output_streams_are_one, spawn_behind, standard_input,
-    standard_input_rest, umask,
+    InheritedFile, StandardInput, follow, inherited_files, output_files, output_streams_are_one, rest_of,
+    spawn_behind, standard_input, umask,
 };
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
@@ -45,6 +45,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
             stdout: io::stdout().is_terminal(),
             stderr: io::stderr().is_terminal(),
             files: output_files(),
+            inherited: inherited(),
         },
         policy,
     };
@@ -157,6 +158,19 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
     }
 }
 
+/// The files that the command inherits besides the standard streams. What can't be read counts by what it says of itself.
+fn inherited() -> Vec<(InheritedFile, Digest)> {
+    let rest = |file: &InheritedFile| match file
+        .readable
+        .then(|| rest_of(file.number).and_then(Digest::of_reader))
+    {
+        Some(Ok(digest)) => digest,
+        Some(Err(error)) => Digest::of(error.to_string().as_bytes()),
+        None => Digest::of(b""),
+    };
+    inherited_files().into_iter().map(|file| (file.clone(), rest(&file))).collect()
+}
+
 /// Takes what comes from a standard input that can't be read again, if it is to be part of the key. There is no end
 /// to what comes from a terminal.
 fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<File>, Failure> {
@@ -174,7 +188,7 @@ fn stdin_key() -> StdinKey {
     match standard_input() {
         StandardInput::Empty => StdinKey::Empty,
         StandardInput::File => {
-            standard_input_rest().and_then(Digest::of_reader).map_or(StdinKey::Stream, StdinKey::File)
+            rest_of(0).and_then(Digest::of_reader).map_or(StdinKey::Stream, StdinKey::File)
         }
         StandardInput::Stream => StdinKey::Stream,
     }

@@ -28,6 +28,7 @@ pub fn miss(reason: &MissReason) -> Value {
             "umask"
         }
         MissReason::Stdin => "stdin",
+        MissReason::Inherited => "inherited",
         MissReason::Terminal => "terminal",
         MissReason::Setting { name } => {
             add("setting", name.as_str().into());
@@ -102,6 +103,7 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
         Uncacheable::SpecialFile { path, process } => ("special-file", Some(path), Some(process)),
         Uncacheable::Unreadable { path, process } => ("unreadable", Some(path), Some(process)),
         Uncacheable::UnknownBefore { path, process } => ("unknown-before", Some(path), Some(process)),
+        Uncacheable::Inherited { .. } => ("inherited", None, None),
         Uncacheable::Terminal(_) => ("terminal", None, None),
     };
     let mut object = json!({ "text": why(reason), "reason": name, "advice": advice(reason) });

@@ -97,6 +97,11 @@ pub enum Uncacheable {
         /// Who deleted it.
         process: Actor,
     },
+    /// The run changed a file that it had been given open.
+    Inherited {
+        /// The descriptor.
+        number: i32,
+    },
     /// What the command printed is not known to the end.
     Terminal(TerminalLoss),
 }
@@ -118,6 +123,7 @@ impl Uncacheable {
             Self::OutputOutsideRoot { .. } => "output outside the root",
             Self::SpecialFile { .. } => "special file",
             Self::Unreadable { .. } => "unreadable file",
+            Self::Inherited { .. } => "inherited",
             Self::Terminal(_) => "terminal output",
         }
     }

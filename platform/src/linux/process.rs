@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use nix::sys::signal::{SigSet, Signal, raise};
 use shm_protocol::record::Exit;
 
-use crate::process::{CommandState, StandardInput};
+use crate::process::{CommandState, InheritedFile, StandardInput};
 
 pub(crate) fn umask() -> u32 {
     // There is no call that only asks; changing it for a moment would race with other threads.
@@ -162,15 +162,45 @@ pub(crate) fn output_files() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Reads descriptor 0 from where it stands without moving it.
+pub(crate) fn inherited_files() -> Vec<InheritedFile> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let mut files: Vec<InheritedFile> = numbers.filter(|&number| number > 2).filter_map(inherited).collect();
+    files.sort_by_key(|file| file.number);
+    files
+}
+
+fn inherited(number: i32) -> Option<InheritedFile> {
+    let stat = stat_of(number).filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)?;
+    // SAFETY: takes integers only; a closed descriptor is an error, not a fault.
+    let passed_on = unsafe { libc::fcntl(number, libc::F_GETFD) } & libc::FD_CLOEXEC == 0;
+    // SAFETY: as above.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
+    let access = flags & libc::O_ACCMODE;
+    let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    (passed_on && flags >= 0 && flags & libc::O_PATH == 0).then_some(InheritedFile {
+        number,
+        readable: access != libc::O_WRONLY,
+        writable: access != libc::O_RDONLY,
+        version: (
+            stat.st_size as u64,
+            nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+        ),
+    })
+}
+
+/// Reads a descriptor from where it stands without moving it.
 struct Rest {
+    number: i32,
     offset: i64,
 }
 
 impl io::Read for Rest {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // SAFETY: the buffer is writable and as long as said.
-        let count = unsafe { libc::pread(0, buffer.as_mut_ptr().cast(), buffer.len(), self.offset) };
+        let count =
+            unsafe { libc::pread(self.number, buffer.as_mut_ptr().cast(), buffer.len(), self.offset) };
         if count < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -179,10 +209,10 @@ impl io::Read for Rest {
     }
 }
 
-pub(crate) fn standard_input_rest() -> io::Result<impl io::Read> {
+pub(crate) fn rest_of(number: i32) -> io::Result<impl io::Read> {
     // SAFETY: takes integers only.
-    let offset = unsafe { libc::lseek(0, 0, libc::SEEK_CUR) };
-    if offset < 0 { Err(io::Error::last_os_error()) } else { Ok(Rest { offset }) }
+    let offset = unsafe { libc::lseek(number, 0, libc::SEEK_CUR) };
+    if offset < 0 { Err(io::Error::last_os_error()) } else { Ok(Rest { number, offset }) }
 }
 
 pub(crate) fn exit_of(status: ExitStatus) -> Exit {
