@@ -48,7 +48,7 @@ pub fn end_like(exit: Exit) -> ! {
 /// What standard input is, as far as caching is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StandardInput {
-    /// Closed, or a device that holds nothing, such as `/dev/null`.
+    /// Closed, or what nothing comes from: `/dev/null`, a pipe that nobody writes to.
     Empty,
     /// A regular file.
     File,

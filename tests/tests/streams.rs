@@ -60,6 +60,15 @@ fn a_run_that_reads_from_a_pipe_is_not_stored_and_one_that_does_not_is() {
 }
 
 #[test]
+fn a_pipe_that_nothing_comes_from_any_more_is_as_good_as_none() {
+    let sandbox = Sandbox::new();
+    let read_to_the_end = shell(&sandbox, "printf a | { read all; $T -- cat; }");
+    assert!(line(&read_to_the_end).contains("stored"), "{}", line(&read_to_the_end));
+    let none = shell(&sandbox, "$T -- cat < /dev/null");
+    assert!(line(&none).contains("hit"), "{}", line(&none));
+}
+
+#[test]
 fn a_file_as_standard_input_counts_from_where_it_stands() {
     let sandbox = Sandbox::new();
     sandbox.write("in", "1\n2\n");

@@ -129,8 +129,18 @@ pub(crate) fn standard_input() -> StandardInput {
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => StandardInput::File,
         libc::S_IFCHR if stat.st_rdev == libc::makedev(1, 3) => StandardInput::Empty,
+        libc::S_IFIFO if is_at_end(0) => StandardInput::Empty,
         _ => StandardInput::Stream,
     }
+}
+
+/// Whether a pipe is empty and nobody can write to it any more, as make gives to all but one of the commands it runs at
+/// once.
+fn is_at_end(number: i32) -> bool {
+    let mut pipe = libc::pollfd { fd: number, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one writable entry, as said.
+    let ready = unsafe { libc::poll(&raw mut pipe, 1, 0) };
+    ready == 1 && pipe.revents == libc::POLLHUP
 }
 
 pub(crate) fn output_streams_are_one() -> bool {
