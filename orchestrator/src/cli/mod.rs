@@ -237,9 +237,10 @@ impl Place {
     }
 }
 
-/// Says a line on standard error. That nobody hears it is no failure.
+/// Says a line on standard error, in one piece, since others may speak at the same time. That nobody hears it is no
+/// failure.
 fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "tracerun: {text}");
+    let _ = io::stderr().write_all(format!("tracerun: {text}\n").as_bytes());
 }
 
 /// Writes to standard output. A reader that goes away has read enough.
