@@ -41,7 +41,23 @@ pub(super) enum Line<'t> {
         first_ns: u64,
     },
     /// The last line.
-    Summary { complete: bool, reasons: Vec<String>, processes: usize, accesses: usize, dropped: u64 },
+    Summary {
+        complete: bool,
+        reasons: Vec<String>,
+        processes: usize,
+        accesses: usize,
+        dropped: u64,
+        /// Addresses that were reached for.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        network: Vec<Reached<'t>>,
+    },
+}
+
+/// An address of the network, with a process that reached for it.
+#[derive(Debug, Serialize)]
+pub(super) struct Reached<'t> {
+    process: u32,
+    address: &'t str,
 }
 
 /// How a process ended.
@@ -108,13 +124,18 @@ pub(super) fn access<'t>(trace: &'t Trace, access: &PathAccess) -> Line<'t> {
     }
 }
 
-pub(super) fn summary(trace: &Trace) -> Line<'static> {
+pub(super) fn summary(trace: &Trace) -> Line<'_> {
     Line::Summary {
         complete: trace.is_complete(),
         reasons: explain::gaps(trace),
         processes: trace.processes.len(),
         accesses: trace.accesses.len(),
         dropped: trace.dropped,
+        network: trace
+            .network
+            .iter()
+            .map(|(process, address)| Reached { process: *process, address })
+            .collect(),
     }
 }
 
@@ -197,6 +218,13 @@ pub(super) mod tests {
                 json!({"type":"summary","complete":true,"reasons":[],"processes":1,"accesses":2,"dropped":0}),
             ]
         );
+    }
+
+    #[test]
+    fn an_address_that_was_reached_for_is_named() {
+        let trace = Trace { network: vec![(1, "192.0.2.1:9".into())], ..example() };
+        let summary = serde_json::to_value(summary(&trace)).expect("JSON");
+        assert_eq!(summary["network"], json!([{"process":1,"address":"192.0.2.1:9"}]));
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
         }
         writeln!(out, "]")?;
     }
+    for (process, address) in &trace.network {
+        writeln!(out, "{:<8}{address} [{process}]", "network")?;
+    }
     writeln!(out, "\n{}", headline(trace))?;
     for reason in explain::gaps(trace) {
         writeln!(out, "incomplete: {reason}")?;
