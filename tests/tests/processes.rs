@@ -120,6 +120,50 @@ fn threads_that_are_killed_by_the_end_of_their_process_are_no_process() {
     }
 }
 
+#[test]
+fn a_process_with_the_number_of_a_thread_that_is_gone_is_one_of_its_own() {
+    let sandbox = Sandbox::new();
+    let source = r#"
+        #include <errno.h>
+        #include <fcntl.h>
+        #include <linux/sched.h>
+        #include <pthread.h>
+        #include <signal.h>
+        #include <stdint.h>
+        #include <sys/syscall.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static pid_t number;
+        static void *work(void *unused) {
+            number = gettid();
+            open("missing", O_RDONLY);
+            return unused;
+        }
+        int main(void) {
+            pthread_t thread;
+            int status;
+            if (pthread_create(&thread, 0, work, 0) != 0 || pthread_join(thread, 0) != 0) return 1;
+            struct clone_args same = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&number, .set_tid_size = 1};
+            pid_t child;
+            // The thread is gone a little later than pthread_join says.
+            while ((child = syscall(SYS_clone3, &same, sizeof same)) < 0 && errno == EEXIST) continue;
+            if (child == 0) {
+                open("missing", O_RDONLY);
+                _exit(3);
+            }
+            if (child != number) return 77;
+            return waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 3;
+        }"#;
+    compile(&sandbox, source, &["-static", "-pthread"]);
+    if sandbox.command("./program").status().expect("it runs").code() == Some(77) {
+        eprintln!("not tested: the numbers of processes can't be chosen here");
+        return;
+    }
+    let told = processes(&sandbox, &["./program"]);
+    let exits: Vec<_> = told.iter().map(|process| &process["exit"]).collect();
+    assert_eq!(exits, [&json!({"code": 0}), &json!({"code": 3})], "{told:#?}");
+}
+
 fn kill(pid: &str) {
     let pid = nix::unistd::Pid::from_raw(pid.trim().parse().expect("a number"));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it is there");

@@ -80,6 +80,14 @@ impl Kin {
     }
 }
 
+/// Whether a thread that was one of `process` still is: the ids of threads that end are used again, and that is all that
+/// is heard of it.
+pub(super) fn is_thread_of(thread: u32, process: u32) -> bool {
+    // SAFETY: takes integers only; no signal is sent.
+    let sent = || unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) } == 0;
+    thread == process || sent() || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
 fn open(pid: u32, flags: u32) -> Option<OwnedFd> {
     // SAFETY: takes integers only.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) };

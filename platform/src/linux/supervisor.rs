@@ -18,7 +18,7 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 use super::abi::{self, Decoded, Made, Width};
 use super::address::{self, Address};
 use super::guard::{Guard, InHand};
-use super::lives::{Ends, Kin, Life};
+use super::lives::{self, Ends, Kin, Life};
 use super::ring::SharedRing;
 use super::seccomp::{Answer, Listener};
 use super::target::{self, Look, Target, Unnamed};
@@ -252,7 +252,9 @@ impl Supervisor {
     fn target(&self, held: &seccomp_notif, afresh: bool) -> Option<Target> {
         let thread = held.pid;
         let mut processes = self.processes();
-        if let (Some(&process), false) = (processes.of_thread.get(&thread), afresh) {
+        if let (Some(&process), false) = (processes.of_thread.get(&thread), afresh)
+            && lives::is_thread_of(thread, process)
+        {
             return Some(Target { thread, process });
         }
         let (kin, life) = Kin::of(thread).unwrap_or((Kin { process: thread, parent: 0 }, None));
