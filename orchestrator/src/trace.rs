@@ -90,6 +90,10 @@ pub enum ProcessCapture {
     Preload,
     /// By the seccomp filter's supervisor alone.
     Seccomp,
+    /// By ptrace.
+    Ptrace,
+    /// Not at all: it was left to the preload library, which it did not load.
+    None,
 }
 
 /// All accesses of one kind by one process to one path.

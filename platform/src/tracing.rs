@@ -35,8 +35,29 @@ pub enum CaptureChoice {
     Seccomp,
     /// The seccomp filter and its supervisor, without the library.
     SeccompOnly,
+    /// Every system call stopped by ptrace, without the library.
+    Ptrace,
     /// The preload library alone: never complete.
     Preload,
+}
+
+impl CaptureChoice {
+    /// Whether `capture` may be what watches.
+    #[must_use]
+    pub fn tries(self, capture: Capture) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Seccomp | Self::SeccompOnly => capture == Capture::Seccomp,
+            Self::Ptrace => capture == Capture::Ptrace,
+            Self::Preload => capture == Capture::Preload,
+        }
+    }
+
+    /// Whether the preload library may be used.
+    #[must_use]
+    pub fn has_library(self) -> bool {
+        !matches!(self, Self::SeccompOnly | Self::Ptrace)
+    }
 }
 
 /// What becomes of `io_uring`, which opens files without system calls.
@@ -64,6 +85,8 @@ pub enum Background {
 pub enum Capture {
     /// The seccomp filter saw what the library did not.
     Seccomp,
+    /// Every system call was stopped.
+    Ptrace,
     /// Only the library.
     Preload,
 }

@@ -1,6 +1,7 @@
 //! AddressSanitizer, which insists on being the first library, and replaces many functions of libc.
 // build: -fsanitize=address -pthread
 // strace: blind
+// ptrace: own
 // file: a.txt
 // expects: read {dir}/a.txt
 // expects: stat {dir}/a.txt

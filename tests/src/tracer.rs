@@ -6,6 +6,13 @@ use std::process::{Command, Output};
 use crate::observed::Observed;
 use crate::strace;
 
+/// The way to capture that is tested, as `--capture` names it: what the variable `CAPTURE` says; `None` for the best that
+/// works here.
+#[must_use]
+pub fn capture() -> Option<String> {
+    std::env::var("CAPTURE").ok()
+}
+
 /// Who traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tracer {
@@ -41,6 +48,9 @@ impl Tracer {
 fn tracerun(command: &Command, log: &Path) -> (Output, Observed) {
     let mut traced = Command::new(crate::tracerun());
     traced.args(["trace", "--quiet", "--format", "ndjson", "-o"]).arg(log);
+    if let Some(capture) = capture() {
+        traced.args(["--capture", &capture]);
+    }
     traced.arg("--").arg(command.get_program()).args(command.get_args());
     like(command, &mut traced);
     let output = traced.output().expect("tracerun runs");

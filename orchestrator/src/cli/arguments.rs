@@ -374,6 +374,8 @@ pub(crate) enum CaptureArgument {
     Seccomp,
     /// The seccomp filter alone
     SeccompOnly,
+    /// Every system call stopped by ptrace: complete, and slow
+    Ptrace,
     /// The preload library alone: never complete
     Preload,
 }
@@ -384,6 +386,7 @@ impl From<CaptureArgument> for CaptureChoice {
             CaptureArgument::Auto => Self::Auto,
             CaptureArgument::Seccomp => Self::Seccomp,
             CaptureArgument::SeccompOnly => Self::SeccompOnly,
+            CaptureArgument::Ptrace => Self::Ptrace,
             CaptureArgument::Preload => Self::Preload,
         }
     }

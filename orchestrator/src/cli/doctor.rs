@@ -12,6 +12,9 @@ use shm_protocol::record::{Event, Exit, Record};
 
 use super::Failure;
 
+/// The bit of linux/capability.h.
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+
 /// Notices whether the library reports.
 #[derive(Default)]
 struct Notice {
@@ -41,10 +44,31 @@ pub(super) fn examine(library_folder: Result<Option<PathBuf>, Failure>) -> (Stri
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".into());
     finding("system", &format!("{} {} {}", std::env::consts::OS, std::env::consts::ARCH, kernel.trim()));
 
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    if let Some(capabilities) = field("CapEff:").and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+        let privileged = capabilities & CAP_SYS_ADMIN != 0;
+        let meaning = if privileged {
+            "CAP_SYS_ADMIN: setuid programs keep working"
+        } else {
+            "none: setuid programs run without the rights of their owners"
+        };
+        finding("privileges", meaning);
+    }
+    match field("Seccomp:") {
+        None => {}
+        Some("0") => finding("filters above", "none"),
+        Some(_) => finding("filters above", "of a container, a sandbox or another tracerun"),
+    }
     let (net, library) = try_capture(CaptureChoice::Seccomp, library_folder);
     match &net {
         Ok(()) => finding("seccomp filter", "works: everything a process tree does to files is seen"),
         Err(error) => finding("seccomp filter", &format!("does not work here: {error}")),
+    }
+    let ptrace = try_capture(CaptureChoice::Ptrace, None).0;
+    match &ptrace {
+        Ok(()) => finding("ptrace", "works: everything is seen, slowly, and debuggers inside do not work"),
+        Err(error) => finding("ptrace", &format!("does not work here: {error}")),
     }
     let library = if net.is_ok() { library } else { try_capture(CaptureChoice::Preload, library_folder).1 };
     finding(
@@ -59,21 +83,23 @@ pub(super) fn examine(library_folder: Result<Option<PathBuf>, Failure>) -> (Stri
     finding("cache folder", trouble.as_deref().unwrap_or("works"));
     finding(
         "caching",
-        match (&net, library) {
+        match (&net, &ptrace, library) {
             _ if trouble.is_some() => "off: there is nowhere to store anything",
-            (Ok(()), _) => "on: traces are complete",
-            (Err(_), true) => "off: traces are not complete (--trust-preload accepts that)",
-            (Err(_), false) => "off: nothing is seen",
+            (Ok(()), ..) => "on: traces are complete, by the seccomp filter",
+            (_, Ok(()), _) => "on: traces are complete, by ptrace",
+            (.., true) => "off: traces are not complete (--trust-preload accepts that)",
+            (.., false) => "off: nothing is seen",
         },
     );
-    (text, net.is_ok() && trouble.is_none())
+    (text, (net.is_ok() || ptrace.is_ok()) && trouble.is_none())
 }
 
 /// Runs a small dynamic program traced: whether that worked, and whether the library reported.
 fn try_capture(capture: CaptureChoice, library_folder: Option<&Path>) -> (Result<(), String>, bool) {
     let notice = Arc::new(Notice::default());
     let command = Command {
-        argv: vec!["true".into()],
+        // One that looks at a file: until then the library does nothing.
+        argv: vec!["cat".into(), "/dev/null".into()],
         environment: std::env::vars_os().collect(),
         cwd: std::env::temp_dir(),
         stdin: Stdio::null(),

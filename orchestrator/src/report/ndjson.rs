@@ -108,6 +108,8 @@ pub(super) fn process(process: &Process) -> Line<'_> {
         capture: match process.capture {
             ProcessCapture::Preload => "preload",
             ProcessCapture::Seccomp => "seccomp",
+            ProcessCapture::Ptrace => "ptrace",
+            ProcessCapture::None => "none",
         },
     }
 }

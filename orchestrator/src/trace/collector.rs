@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 use platform::files::{self, FileType};
-use platform::tracing::{CaptureReport, Sink};
+use platform::tracing::{Capture, CaptureReport, Sink};
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect};
 use shm_protocol::path::{Step, is_normal, normalize};
 use shm_protocol::record::{Event, Exit, Image, Record};
@@ -505,7 +505,7 @@ impl State {
     fn into_trace(mut self, report: &CaptureReport, start_ns: u64, end_ns: u64) -> Trace {
         let mut trace =
             Trace { survivors: report.survivors.clone(), dropped: report.dropped, ..Trace::default() };
-        let ids = self.number(&mut trace, start_ns, end_ns);
+        let ids = self.number(&mut trace, report.capture, start_ns, end_ns);
         let owner = |image: usize| ids[image];
         let since = |time_ns: u64| time_ns.saturating_sub(start_ns);
 
@@ -623,7 +623,7 @@ impl State {
     }
 
     /// Numbers the images in order of their start and adds them to the trace; gives the id of each image.
-    fn number(&mut self, trace: &mut Trace, start_ns: u64, end_ns: u64) -> Vec<ProcessId> {
+    fn number(&mut self, trace: &mut Trace, capture: Capture, start_ns: u64, end_ns: u64) -> Vec<ProcessId> {
         let mut order: Vec<usize> =
             (0..self.images.len()).filter(|&image| self.images[image].taken_back.is_none()).collect();
         order.sort_by_key(|&image| self.images[image].start_ns);
@@ -656,7 +656,12 @@ impl State {
                     ImageExit::Process(exit) => ProcessExit::Exit(exit),
                     ImageExit::Exec(next) => ProcessExit::Exec(ids[next]),
                 }),
-                capture: if state.instrumented { ProcessCapture::Preload } else { ProcessCapture::Seccomp },
+                capture: match capture {
+                    _ if state.instrumented => ProcessCapture::Preload,
+                    Capture::Seccomp => ProcessCapture::Seccomp,
+                    Capture::Ptrace => ProcessCapture::Ptrace,
+                    Capture::Preload => ProcessCapture::None,
+                },
             });
         }
         ids
@@ -716,7 +721,6 @@ impl PathAccess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use platform::tracing::Capture;
     use shm_protocol::access::Outcome;
     use shm_protocol::calls::Call;
     use shm_protocol::path::Joined;

@@ -7,6 +7,8 @@
 use libc::seccomp_data;
 use shm_protocol::calls::{Call, Meaning};
 
+use super::memory::Memory;
+
 /// `AUDIT_ARCH_*` of the system calls that the table describes (linux/audit.h).
 #[cfg(target_arch = "x86_64")]
 pub(super) const NATIVE_ARCH: u32 = 0xc000_003e;
@@ -252,6 +254,23 @@ pub(super) fn decode(data: &seccomp_data) -> Decoded {
         }
         _ => Decoded::Foreign,
     }
+}
+
+/// Whether a call makes a process that ptrace does not follow.
+pub(super) fn makes_untraced(data: &seccomp_data, thread: u32) -> bool {
+    /// `clone` of i386; `clone3` has the same number everywhere.
+    const I386_CLONE: i64 = 120;
+    let number = i64::from(data.nr as u32 & !X32_BIT);
+    let flags = match data.arch {
+        NATIVE_ARCH | I386_ARCH if number == libc::SYS_clone3 => {
+            // Where they can't be read, the call fails.
+            Memory::of(thread).word(data.args[0]).unwrap_or(0)
+        }
+        NATIVE_ARCH if number == libc::SYS_clone => data.args[0],
+        I386_ARCH if number == I386_CLONE => data.args[0],
+        _ => 0,
+    };
+    flags & libc::CLONE_UNTRACED as u64 != 0
 }
 
 /// Whether a call is a read of a descriptor, watched on standard input only.

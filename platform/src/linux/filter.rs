@@ -2,7 +2,7 @@
 
 use libc::{
     BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_MISC, BPF_RET,
-    BPF_TAX, BPF_W, BPF_X, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, sock_filter,
+    BPF_TAX, BPF_W, BPF_X, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, seccomp_data, sock_filter,
 };
 use shm_protocol::calls::Call;
 
@@ -244,48 +244,53 @@ impl Assembler {
     }
 }
 
+/// What the kernel would answer to a call, where the filter is not with the kernel: interprets the instructions that
+/// [`build`] uses.
+pub(super) fn evaluate(program: &[sock_filter], data: &seccomp_data) -> u32 {
+    let (mut place, mut accumulator, mut index) = (0, 0_u32, 0);
+    while let Some(instruction) = program.get(place) {
+        place += 1;
+        let code = u32::from(instruction.code);
+        let operand = if code & BPF_X == 0 { instruction.k } else { index };
+        let jump = |holds| usize::from(if holds { instruction.jt } else { instruction.jf });
+        match code & !BPF_X {
+            code if code == BPF_LD | BPF_W | BPF_ABS => {
+                accumulator = match instruction.k {
+                    offset::NUMBER => data.nr as u32,
+                    offset::ARCH => data.arch,
+                    at => {
+                        let word = match at.checked_sub(offset::argument(0)) {
+                            None => data.instruction_pointer,
+                            Some(at) => data.args[at as usize / 8],
+                        };
+                        (word >> (8 * (at % 8))) as u32
+                    }
+                };
+            }
+            code if code == BPF_MISC | BPF_TAX => index = accumulator,
+            code if code == BPF_ALU | BPF_AND | BPF_K => accumulator &= operand,
+            code if code == BPF_ALU | BPF_ADD | BPF_K => accumulator = accumulator.wrapping_add(operand),
+            code if code == BPF_JMP | BPF_JA => place += instruction.k as usize,
+            code if code == BPF_JMP | BPF_JEQ => place += jump(accumulator == operand),
+            code if code == BPF_JMP | BPF_JGE => place += jump(accumulator >= operand),
+            _ => return instruction.k,
+        }
+    }
+    // Every program ends with an answer.
+    SECCOMP_RET_USER_NOTIF
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Interprets the few instructions that [`build`] uses.
     fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
         run_at(0x5555_0000_1234, program, arch, number, arguments)
     }
 
     fn run_at(from: u64, program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
-        let (mut place, mut accumulator, mut index) = (0, 0_u32, 0);
-        loop {
-            let instruction = program[place];
-            place += 1;
-            match u32::from(instruction.code) {
-                code if code == BPF_LD | BPF_W | BPF_ABS => {
-                    accumulator = match instruction.k {
-                        offset::NUMBER => number,
-                        offset::ARCH => arch,
-                        offset::PLACE => from as u32,
-                        8.. if instruction.k < offset::argument(0) => (from >> 32) as u32,
-                        at => (arguments[(at as usize - 16) / 8] >> (8 * (at % 8))) as u32,
-                    };
-                }
-                code if code == BPF_MISC | BPF_TAX => index = accumulator,
-                code if code == BPF_ALU | BPF_AND | BPF_K => accumulator &= instruction.k,
-                code if code == BPF_ALU | BPF_ADD | BPF_K => {
-                    accumulator = accumulator.wrapping_add(instruction.k);
-                }
-                code if code == BPF_RET | BPF_K => return instruction.k,
-                code if code == BPF_JMP | BPF_JA => place += instruction.k as usize,
-                code => {
-                    let with = if code & BPF_X == 0 { instruction.k } else { index };
-                    let holds = match code & 0xf0 {
-                        BPF_JEQ => accumulator == with,
-                        BPF_JGE => accumulator >= with,
-                        other => panic!("unexpected jump {other:#x}"),
-                    };
-                    place += usize::from(if holds { instruction.jt } else { instruction.jf });
-                }
-            }
-        }
+        let data = seccomp_data { nr: number as i32, arch, instruction_pointer: from, args: arguments };
+        evaluate(program, &data)
     }
 
     const COOKIE: u64 = 0x0123_4567_89ab_cdef;

@@ -6,7 +6,8 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::seccomp::{Answer, Listener};
+use super::seccomp::Listener;
+use super::supervisor::Answer;
 
 /// Which calls the threads of the supervisor have in hand, in memory that the guard shares.
 ///

@@ -21,8 +21,10 @@ mod memory;
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 mod module;
 mod net;
+mod ptrace;
 mod ring;
 mod seccomp;
+mod server;
 mod stub;
 mod supervisor;
 mod target;

@@ -16,6 +16,7 @@ use shm_protocol::record::Exit;
 
 use super::guard::{Guard, InHand};
 use super::seccomp::{self, Listener};
+use super::server::Server;
 use super::supervisor::{Orders, Supervisor};
 use crate::tracing::{Background, CaptureReport, GapReport};
 
@@ -24,9 +25,9 @@ fn threads_at_once() -> usize {
     thread::available_parallelism().map_or(1, |cpus| cpus.get() / 4).clamp(1, 16)
 }
 
-/// The supervisor with its threads.
+/// The server with its threads.
 pub(super) struct Net {
-    supervisor: Arc<Supervisor>,
+    server: Arc<Server>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     /// Attends to the ends of processes; where it can't be had, those are looked for when all is over.
     undertaker: Option<JoinHandle<()>>,
@@ -34,8 +35,8 @@ pub(super) struct Net {
 }
 
 /// How long processes that are killed may take to be gone, and how often to look.
-const DYING: Duration = Duration::from_secs(2);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+pub(super) const DYING: Duration = Duration::from_secs(2);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why a command could not be started under the net.
 pub(super) enum NetError {
@@ -71,10 +72,11 @@ impl Net {
         let in_hand = InHand::new().map_err(NetError::Refused)?;
         let (sender, receiver) = mpsc::channel();
         let first = Builder::new().name("supervisor".into()).spawn(move || {
-            let supervisor = match greet(report, |listener, pid| {
-                Supervisor::new(Listener::new(listener), pid, orders, threads_at_once(), in_hand)
+            let server = match greet(report, |listener, pid| {
+                let supervisor = Supervisor::new(pid, orders)?;
+                Ok(Server::new(supervisor, Listener::new(listener), threads_at_once(), in_hand))
             }) {
-                Ok(Some(supervisor)) => Arc::new(supervisor),
+                Ok(Some(server)) => Arc::new(server),
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     // That the receiver is gone would mean that nobody wants to know.
@@ -84,10 +86,10 @@ impl Net {
             };
             { go }.write_all(&[1])?;
             // The child is held at its exec until it is guarded; without a guard that fails.
-            let guard = supervisor.guard();
+            let guard = server.guard();
             let served = guard.is_ok();
-            let _ = sender.send(guard.map(|guard| (Arc::clone(&supervisor), guard)));
-            if served { supervisor.serve() } else { Ok(()) }
+            let _ = sender.send(guard.map(|guard| (Arc::clone(&server), guard)));
+            if served { server.serve() } else { Ok(()) }
         });
         let first = first.map_err(NetError::Refused)?;
         let spawned = command.spawn();
@@ -96,19 +98,20 @@ impl Net {
         drop(ends);
         let greeted = receiver.recv();
         match (spawned, greeted) {
-            (Ok(child), Ok(Ok((supervisor, guard)))) => {
+            (Ok(child), Ok(Ok((server, guard)))) => {
                 let mut threads = vec![first];
                 // One more, for when one has work that takes long.
                 for _ in 0..threads_at_once() {
-                    let supervisor = Arc::clone(&supervisor);
+                    let server = Arc::clone(&server);
                     // One thread is enough to go on.
-                    threads
-                        .extend(Builder::new().name("supervisor".into()).spawn(move || supervisor.serve()));
+                    threads.extend(Builder::new().name("supervisor".into()).spawn(move || server.serve()));
                 }
-                let attending = Arc::clone(&supervisor);
-                let undertaker =
-                    Builder::new().name("undertaker".into()).spawn(move || attending.attend_ends()).ok();
-                Ok((child, Self { supervisor, threads, undertaker, guard }))
+                let attending = Arc::clone(&server);
+                let undertaker = Builder::new()
+                    .name("undertaker".into())
+                    .spawn(move || attending.supervisor.attend_ends())
+                    .ok();
+                Ok((child, Self { server, threads, undertaker, guard }))
             }
             (Err(_), Ok(Err(error))) => Err(NetError::Refused(error)),
             (Err(error), _) => Err(NetError::Command(error)),
@@ -124,28 +127,29 @@ impl Net {
 
     /// The command itself has ended.
     pub(super) fn command_has_ended(&self, pid: u32, exit: Exit) {
-        self.supervisor.has_ended(pid, exit);
+        self.server.supervisor.has_ended(pid, exit);
     }
 
     /// Waits up to `grace` for the whole tree to be gone. What is still there then is killed, or goes on without being
     /// looked at, its calls let through by the guard.
     pub(super) fn finish(self, grace: Duration, background: Background, report: &mut CaptureReport) {
-        let listener = self.supervisor.listener();
+        let Server { supervisor, listener, .. } = &*self.server;
         let ended = listener.wait_for_end(grace) || background == Background::Kill && self.kill();
         // The last of its calls is over before a process has ended.
-        self.supervisor.attend_last_ends(if ended { DYING } else { Duration::ZERO });
+        supervisor.attend_last_ends(if ended { DYING } else { Duration::ZERO });
         if let Some(undertaker) = self.undertaker {
             undertaker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
         if ended {
             self.guard.dismiss();
         } else {
-            report.survivors = self.supervisor.survivors();
+            report.survivors = supervisor.survivors();
             if report.survivors.is_empty() {
                 // It has done nothing yet that would have told of it.
                 report.gaps.push(GapReport { gap: Gap::Survivor, detail: String::new() });
             }
-            stop(&self.threads, &self.supervisor);
+            self.server.stop();
+            wake_until_finished(&self.threads);
             self.guard.take_over();
         }
         for thread in self.threads {
@@ -165,8 +169,8 @@ impl Net {
     fn kill(&self) -> bool {
         let deadline = Instant::now() + DYING;
         while Instant::now() < deadline {
-            self.supervisor.kill_all();
-            if self.supervisor.listener().wait_for_end(LOOK_AGAIN) {
+            self.server.supervisor.kill_all();
+            if self.server.listener.wait_for_end(LOOK_AGAIN) {
                 return true;
             }
         }
@@ -218,10 +222,9 @@ fn greet<S>(
     supervise(seccomp::fetch(pid, number)?, pid).map(Some)
 }
 
-/// Makes the threads return although filtered processes are left, with no call received and unanswered.
-fn stop(threads: &[JoinHandle<io::Result<()>>], supervisor: &Supervisor) {
+/// Interrupts what `threads`, which have been told to stop, wait for until they have returned.
+pub(super) fn wake_until_finished(threads: &[JoinHandle<io::Result<()>>]) {
     extern "C" fn nothing(_: i32) {}
-    supervisor.stop();
     // SIGURG is ignored unless somebody handles it, and interrupts a thread that waits only if handled.
     // SAFETY: an all-zero value is valid for this structure: no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use libc::{c_ulong, seccomp_notif, seccomp_notif_resp, sock_filter, sock_fprog};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::supervisor::Answer;
+
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19: a held call is interrupted by fatal signals only, so
 /// that a program that is preempted by signals (Go) gets on.
 const WAIT_KILLABLE_RECV: c_ulong = 1 << 5;
@@ -64,15 +66,6 @@ fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     }
     // SAFETY: the system call that gave `result` made it a descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
-}
-
-/// What the supervisor answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// The call goes on as it was made.
-    Continue,
-    /// The call fails with this errno.
-    Fail(i32),
 }
 
 /// The supervising end of a filter.

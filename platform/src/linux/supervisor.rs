@@ -1,14 +1,12 @@
-//! The net: receives every watched call that came without the pass, records it, and lets it continue.
+//! What is made of each held call, whoever holds it: what it does is recorded before it goes on.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use libc::seccomp_notif;
+use libc::seccomp_data;
 use nix::sys::resource::{Resource, getrlimit};
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Gap, Outcome};
 use shm_protocol::calls::{Call, Meaning, Name, Needs, Touch};
@@ -17,12 +15,9 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 
 use super::abi::{self, Decoded, Made, Width};
 use super::address::{self, Address};
-use super::guard::{Guard, InHand};
 use super::lives::{self, Ends, Kin, Life};
 use super::ring::SharedRing;
-use super::seccomp::{Answer, Listener};
 use super::target::{self, Look, Target, Unnamed};
-use super::turns::{Turn, Turns};
 use crate::tracing::{Sink, now_ns};
 
 /// Bytes of an argument vector that are kept.
@@ -33,20 +28,35 @@ const LARGE: i64 = 256 << 10;
 
 /// The supervisor of one run, shared by its threads.
 pub(super) struct Supervisor {
-    listener: Listener,
     orders: Orders,
     processes: Mutex<Processes>,
     ends: Ends,
     /// How many processes are watched for their end at the same time: each costs a descriptor.
     most_lives: usize,
     interpreters: Mutex<HashMap<Option<Version>, Interpreters>>,
-    turns: Turns,
     /// Somebody has bound a socket to an address of the network.
     serves: AtomicBool,
-    /// How many threads have begun to serve.
-    threads: AtomicUsize,
-    in_hand: InHand,
-    stopped: AtomicBool,
+}
+
+/// A call that a thread has made and that waits for an answer.
+pub(super) struct Held<'a> {
+    /// The thread that makes it.
+    pub(super) thread: u32,
+    /// What the kernel tells of it.
+    pub(super) data: seccomp_data,
+    /// Whether it is still held, so that what was read from its process was read from the right one.
+    pub(super) is_held: &'a dyn Fn() -> bool,
+    /// Called before work that takes so long that other calls should not wait for it.
+    pub(super) takes_long: &'a dyn Fn(),
+}
+
+/// What is answered to a held call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The call goes on as it was made.
+    Continue,
+    /// The call fails with this errno.
+    Fail(i32),
 }
 
 /// What a supervisor is told to do.
@@ -88,13 +98,7 @@ struct Known {
 impl Supervisor {
     /// # Errors
     /// There are no descriptors left.
-    pub(super) fn new(
-        listener: Listener,
-        root: u32,
-        orders: Orders,
-        threads_at_once: usize,
-        in_hand: InHand,
-    ) -> io::Result<Self> {
+    pub(super) fn new(root: u32, orders: Orders) -> io::Result<Self> {
         let mut processes = Processes::default();
         let (ends, life) = (Ends::new()?, Life::of(root));
         if let Some(life) = &life {
@@ -104,17 +108,12 @@ impl Supervisor {
         processes.of_thread.insert(root, root);
         let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Self {
-            listener,
             orders,
             processes: Mutex::new(processes),
             ends,
             most_lives: usize::try_from(descriptors / 2).unwrap_or(usize::MAX),
             interpreters: Mutex::default(),
-            turns: Turns::new(threads_at_once),
             serves: AtomicBool::new(false),
-            threads: AtomicUsize::new(0),
-            in_hand,
-            stopped: AtomicBool::new(false),
         })
     }
 
@@ -160,6 +159,16 @@ impl Supervisor {
         }
     }
 
+    /// Announces the process of a thread that has made no call yet.
+    pub(super) fn meet(&self, thread: u32) {
+        self.find(thread, true, &|| true);
+    }
+
+    /// The id of a thread may come to be another's.
+    pub(super) fn thread_has_ended(&self, thread: u32) {
+        self.processes().of_thread.remove(&thread);
+    }
+
     /// Whether the end of the process will be told when it comes.
     fn awaits_end(&self, target: Target) -> bool {
         self.processes().known.get(&target.process).is_some_and(|known| known.life.is_some())
@@ -184,57 +193,15 @@ impl Supervisor {
         left
     }
 
-    /// Makes [`Supervisor::serve`] return at the next signal.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-    }
-
-    /// Starts the guard of this supervisor's calls.
-    ///
-    /// # Errors
-    /// No process can be made.
-    pub(super) fn guard(&self) -> io::Result<Guard> {
-        Guard::start(&self.listener, &self.in_hand)
-    }
-
-    pub(super) fn listener(&self) -> &Listener {
-        &self.listener
-    }
-
-    /// Serves held calls until no filtered process is left, or until stopped.
-    ///
-    /// # Errors
-    /// The listener can't be used any more, or something failed while a call was looked at.
-    pub(super) fn serve(&self) -> io::Result<()> {
-        let listener = &self.listener;
-        let number = self.threads.fetch_add(1, Ordering::Relaxed);
-        let mut buffer = Vec::new();
-        let mut failure = None;
-        loop {
-            let turn = self.turns.take();
-            while turn.lasts() {
-                let Some(held) = listener.receive(|| self.stopped.load(Ordering::Acquire))? else {
-                    return failure.map_or(Ok(()), Err);
-                };
-                self.in_hand.note(number, held.id);
-                // Whatever goes wrong here, the process whose call is held must get on.
-                let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&held, &mut buffer, &turn)));
-                listener.answer(held.id, judged.as_ref().copied().unwrap_or(Answer::Continue));
-                if let Err(panic) = judged {
-                    failure.get_or_insert_with(|| io::Error::other(describe(&*panic)));
-                }
-            }
-        }
-    }
-
-    fn judge(&self, held: &seccomp_notif, buffer: &mut Vec<u8>, turn: &Turn<'_>) -> Answer {
+    /// Records what a held call does, and says how it goes on; `buffer` is for paths, used again and again.
+    pub(super) fn judge(&self, held: &Held<'_>, buffer: &mut Vec<u8>) -> Answer {
         // Any held call may change something.
         let time_ns =
             self.orders.ring.as_ref().map_or_else(now_ns, |shared| shared.ring().time_of_change(now_ns));
         let decoded = abi::decode(&held.data);
         let executes = matches!(decoded, Decoded::Watched(Made { call: Call::execve | Call::execveat, .. }));
-        let Some(target) = self.target(held, executes) else { return Answer::Continue };
-        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer, turn };
+        let Some(target) = self.find(held.thread, executes, held.is_held) else { return Answer::Continue };
+        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };
         match decoded {
             Decoded::Watched(made) => judgement.call(made),
             Decoded::Socket { call, array, count } => judgement.socket_call(call, array, count),
@@ -246,11 +213,10 @@ impl Supervisor {
         }
     }
 
-    /// The thread that makes a held call, with the process it belongs to; looked up anew if `afresh`, as thread
+    /// The thread, whose call is held, with the process it belongs to; looked up anew if `afresh`, as thread
     /// ids are used again. A process seen for the first time is announced. `None` if the thread has been killed
     /// meanwhile.
-    fn target(&self, held: &seccomp_notif, afresh: bool) -> Option<Target> {
-        let thread = held.pid;
+    fn find(&self, thread: u32, afresh: bool, is_held: &dyn Fn() -> bool) -> Option<Target> {
         let mut processes = self.processes();
         if let (Some(&process), false) = (processes.of_thread.get(&thread), afresh)
             && lives::is_thread_of(thread, process)
@@ -259,7 +225,7 @@ impl Supervisor {
         }
         let (kin, life) = Kin::of(thread).unwrap_or((Kin { process: thread, parent: 0 }, None));
         // Whose process has just ended is not to be taken for a new one.
-        if !self.listener.is_held(held) {
+        if !is_held() {
             return None;
         }
         processes.of_thread.insert(thread, kin.process);
@@ -318,21 +284,14 @@ impl Supervisor {
     }
 }
 
-fn describe(panic: &(dyn Any + Send)) -> String {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("the supervisor failed").to_owned()
-}
-
 /// One held call being looked at.
 struct Judgement<'a> {
     supervisor: &'a Supervisor,
-    held: &'a seccomp_notif,
+    held: &'a Held<'a>,
     target: Target,
     time_ns: u64,
     /// For paths, used again and again.
     buffer: &'a mut Vec<u8>,
-    turn: &'a Turn<'a>,
 }
 
 impl Judgement<'_> {
@@ -424,7 +383,7 @@ impl Judgement<'_> {
             named => named,
         };
         // What was read is of this process only if its call is still held.
-        if named == Err(Unnamed::Nothing) || !self.supervisor.listener.is_held(self.held) {
+        if named == Err(Unnamed::Nothing) || !(self.held.is_held)() {
             *self.buffer = path;
             return None;
         }
@@ -493,6 +452,11 @@ impl Judgement<'_> {
                 path,
             }));
         }
+        let opens = matches!(call, Call::open | Call::openat | Call::openat2);
+        if opens && touch.kind == AccessKind::Read && !touch.follow && look.before == Before::Symlink {
+            // `O_NOFOLLOW`.
+            look.outcome = Outcome::Refused;
+        }
         match touch.needs {
             Needs::Present => {}
             Needs::Absent if look.outcome == Outcome::Done => look.outcome = Outcome::Refused,
@@ -527,7 +491,7 @@ impl Judgement<'_> {
         };
         if effect != Effect::Metadata && matches!(look.before, Before::File(_)) {
             if look.stat.is_some_and(|stat| stat.st_size > LARGE) {
-                self.turn.pass_on();
+                (self.held.takes_long)();
             }
             self.supervisor.orders.sink.before_change(path, touch.follow);
         }

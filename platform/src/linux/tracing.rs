@@ -11,6 +11,7 @@ use shm_protocol::session::VARIABLE;
 
 use super::net::{Net, NetError};
 use super::process::exit_of;
+use super::ptrace::{self, Stops};
 use super::ring::{Drainer, SharedRing};
 use super::supervisor::Orders;
 use super::{filter, inject, loader};
@@ -27,12 +28,18 @@ pub(crate) fn now_ns() -> u64 {
 }
 
 pub(crate) struct Tracee {
-    child: Child,
-    net: Option<Net>,
+    watched: Watched,
     drainer: Option<Drainer>,
     gaps: Vec<GapReport>,
     background: Background,
     is_bare: bool,
+}
+
+/// How a command is watched.
+enum Watched {
+    Net(Child, Net),
+    Stops(Stops),
+    Library(Child),
 }
 
 impl Tracee {
@@ -52,11 +59,11 @@ impl Tracee {
         }
 
         let cookie = random().map_err(tracing("drawing a random number"))?;
-        let library =
-            command.library_folder.as_deref().filter(|_| command.capture != CaptureChoice::SeccompOnly);
+        let library = command.library_folder.as_deref().filter(|_| command.capture.has_library());
         let mut environment = command.environment.clone();
         environment.retain(|(name, _)| command.additions.iter().all(|(other, _)| other != name));
         environment.extend(command.additions.iter().cloned());
+        let without_library = environment.clone();
         let mut shared = None;
         if let Some(folder) = library {
             let ring = Arc::new(SharedRing::create().map_err(tracing("making the shared memory"))?);
@@ -73,62 +80,74 @@ impl Tracee {
             let drainer = shared.as_ref().map(|ring| Drainer::start(Arc::clone(ring), Arc::clone(&sink)));
             drainer.transpose().map_err(tracing("starting a thread"))
         };
-        let mut no_filter = "not asked for".to_owned();
-        if command.capture != CaptureChoice::Preload {
-            let own_folder = library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec());
-            let spawn = |ring: &Option<Arc<SharedRing>>, child: &mut process::Command| {
-                let filter = filter::build(cookie, command.watch_stdin, loader::find());
-                let orders = Orders {
-                    sink: Arc::clone(&sink),
-                    ring: ring.clone(),
-                    own_folder: own_folder.clone(),
-                    allow_io_uring: command.io_uring == IoUring::Allow,
-                };
-                Net::spawn(child, filter, orders)
-            };
-            let mut spawned = spawn(&shared, &mut child);
+        let orders = |ring: &Option<Arc<SharedRing>>| Orders {
+            sink: Arc::clone(&sink),
+            ring: ring.clone(),
+            own_folder: library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec()),
+            allow_io_uring: command.io_uring == IoUring::Allow,
+        };
+        let filter = || filter::build(cookie, command.watch_stdin, loader::find());
+        let mut refusals = Vec::new();
+        if command.capture.tries(Capture::Seccomp) {
+            let mut spawned = Net::spawn(&mut child, filter(), orders(&shared));
             let is_too_long = |source: &io::Error| source.kind() == ErrorKind::ArgumentListTooLong;
             let is_bare = matches!(&spawned, Err(NetError::Command(source)) if is_too_long(source));
             if is_bare {
                 // Perhaps it was what was added that tipped it over.
                 shared = None;
                 child.env_clear().envs(command.environment);
-                spawned = spawn(&shared, &mut child);
+                spawned = Net::spawn(&mut child, filter(), orders(&shared));
             }
             match spawned {
                 Ok((child, net)) => {
-                    let drainer = drain(&shared)?;
-                    return Ok(Self {
-                        child,
-                        net: Some(net),
-                        drainer,
-                        gaps: Vec::new(),
-                        background,
-                        is_bare,
-                    });
+                    let (watched, drainer) = (Watched::Net(child, net), drain(&shared)?);
+                    return Ok(Self { watched, drainer, gaps: Vec::new(), background, is_bare });
                 }
                 Err(NetError::Command(source)) => return Err(refused(source)),
                 Err(NetError::Refused(source)) if command.capture == CaptureChoice::Auto => {
-                    no_filter = source.to_string();
+                    refusals.push(format!("a seccomp filter: {source}"));
                 }
                 Err(NetError::Refused(source)) => {
-                    return Err(SpawnError::Tracing {
-                        what: "installing a seccomp filter with a listener",
-                        source,
-                    });
+                    let what = "installing a seccomp filter with a listener";
+                    return Err(SpawnError::Tracing { what, source });
                 }
+            }
+        }
+        if command.capture.tries(Capture::Ptrace) {
+            match ptrace::may_trace() {
+                Ok(()) => {
+                    // It would be of no use where every call is stopped anyway.
+                    child.env_clear().envs(without_library);
+                    return match Stops::spawn(child, filter(), orders(&None)) {
+                        Ok(stops) => {
+                            let watched = Watched::Stops(stops);
+                            Ok(Self { watched, drainer: None, gaps: Vec::new(), background, is_bare: false })
+                        }
+                        Err(NetError::Command(source)) => Err(refused(source)),
+                        Err(NetError::Refused(source)) => Err(tracing("tracing by ptrace")(source)),
+                    };
+                }
+                Err(source) if command.capture == CaptureChoice::Auto => {
+                    refusals.push(format!("ptrace: {source}"));
+                }
+                Err(source) => return Err(SpawnError::Tracing { what: "tracing by ptrace", source }),
             }
         }
         if let Some(ring) = &shared {
             child.env(VARIABLE, inject::session(0, &ring.path()));
         }
         let child = child.spawn().map_err(refused)?;
-        let gaps = vec![GapReport { gap: Gap::NoFilter, detail: no_filter }];
-        Ok(Self { child, net: None, drainer: drain(&shared)?, gaps, background, is_bare: false })
+        let detail = if refusals.is_empty() { "not asked for".to_owned() } else { refusals.join("; ") };
+        let gaps = vec![GapReport { gap: Gap::NoFilter, detail }];
+        let watched = Watched::Library(child);
+        Ok(Self { watched, drainer: drain(&shared)?, gaps, background, is_bare: false })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        match &self.watched {
+            Watched::Net(child, _) | Watched::Library(child) => child.id(),
+            Watched::Stops(stops) => stops.pid(),
+        }
     }
 
     pub(crate) fn is_bare(&self) -> bool {
@@ -136,18 +155,28 @@ impl Tracee {
     }
 
     pub(crate) fn wait(&mut self) -> io::Result<Exit> {
-        let exit = exit_of(self.child.wait()?);
-        if let Some(net) = &self.net {
-            net.command_has_ended(self.child.id(), exit);
+        match &mut self.watched {
+            Watched::Net(child, net) => {
+                let exit = exit_of(child.wait()?);
+                net.command_has_ended(child.id(), exit);
+                Ok(exit)
+            }
+            Watched::Stops(stops) => stops.wait(),
+            Watched::Library(child) => Ok(exit_of(child.wait()?)),
         }
-        Ok(exit)
     }
 
     pub(crate) fn finish(self, grace: Duration) -> CaptureReport {
-        let capture = if self.net.is_some() { Capture::Seccomp } else { Capture::Preload };
+        let capture = match &self.watched {
+            Watched::Net(..) => Capture::Seccomp,
+            Watched::Stops(_) => Capture::Ptrace,
+            Watched::Library(_) => Capture::Preload,
+        };
         let mut report = CaptureReport { capture, gaps: self.gaps, survivors: Vec::new(), dropped: 0 };
-        if let Some(net) = self.net {
-            net.finish(grace, self.background, &mut report);
+        match self.watched {
+            Watched::Net(_, net) => net.finish(grace, self.background, &mut report),
+            Watched::Stops(stops) => stops.finish(grace, self.background, &mut report),
+            Watched::Library(_) => {}
         }
         if let Some(drainer) = self.drainer {
             let finished = drainer.finish();
