@@ -4,9 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use nix::sys::termios::LocalFlags;
-use std::time::{Duration, Instant};
 use tracerun_tests::have;
-
 use tracerun_tests::sandbox::Sandbox;
 use tracerun_tests::terminal::Terminal;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -24,15 +24,41 @@ const LIB_FOLDERS: &[(&str, &str)] =
 /// The same for 32-bit programs, which find a library there that does nothing.
 const NARROW_FOLDERS: &[&str] = &["lib32", "lib/i386-linux-gnu"];
 
-/// Writes the library into `folder`, unless it is there: `folder` must be named after the content. Any number of
+/// Writes the library into `folder`, unless it is there as it should be: `folder` must be named after the content. Any number of
 /// processes may do so at once.
 pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
-    if folder.join(FILE).exists() {
+    if is_unpacked(library, folder) {
         return Ok(());
     }
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
+    let lock = fs::File::create(parent.join(".lock"))?;
+    // A file system without locks leaves it to chance who is the last to write the same.
+    let _ = lock.lock();
+    if is_unpacked(library, folder) {
+        return Ok(());
+    }
     let making = parent.join(format!(".making-{}-{:x}", std::process::id(), crate::tracing::now_ns()));
+    let placed = fill(&making, library).and_then(|()| match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => fs::rename(&making, folder),
+    });
+    if placed.is_err() {
+        // What could not be written need not be there to be removed.
+        let _ = fs::remove_dir_all(&making);
+    }
+    placed
+}
+
+/// Whether everything is there, as it was written: what is damaged would be complained of by every program.
+fn is_unpacked(library: &[u8], folder: &Path) -> bool {
+    let holds = |path: PathBuf, bytes: &[u8]| fs::read(path).is_ok_and(|held| held == bytes);
+    holds(folder.join(FILE), library)
+        && NARROW_FOLDERS.iter().all(|name| holds(folder.join(name).join(FILE), &stub::i386()))
+}
+
+/// Writes the library, and what leads to it, to a new folder.
+fn fill(making: &Path, library: &[u8]) -> io::Result<()> {
     fs::create_dir_all(making.join("lib"))?;
     fs::write(making.join(FILE), library)?;
     for (name, target) in LIB_FOLDERS {
@@ -47,15 +73,7 @@ pub(crate) fn unpack(library: &[u8], folder: &Path) -> io::Result<()> {
     let wide = fs::read_link("/usr/lib64").is_ok_and(|target| target.ends_with("lib"));
     let target = if wide { Path::new("..") } else { Path::new("../lib32") };
     std::os::unix::fs::symlink(target.join(FILE), making.join("lib").join(FILE))?;
-    fs::File::open(making.join(FILE))?.sync_all()?;
-    match fs::rename(&making, folder) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            fs::remove_dir_all(&making)?;
-            // Somebody else was faster.
-            if folder.join(FILE).exists() { Ok(()) } else { Err(error) }
-        }
-    }
+    fs::File::open(making.join(FILE))?.sync_all()
 }
 
 /// Adds to `environment` what makes a dynamic program load the library and find the session. The user's own
@@ -113,6 +131,14 @@ mod tests {
         assert!(!add(&mut Vec::new(), Path::new("/my cache"), 7, "/proc/1/fd/3"));
     }
 
+    fn entries(cache: &tempfile::TempDir) -> Vec<String> {
+        let entries = fs::read_dir(cache.path().join("lib")).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        let mut names: Vec<String> = names.map(|name| format!("lib/{name}")).collect();
+        names.sort();
+        names
+    }
+
     #[test]
     fn the_library_is_reached_by_every_name_and_unpacked_by_many_at_once() {
         let cache = tempfile::tempdir().expect("a folder");
@@ -128,6 +154,21 @@ mod tests {
         for name in NARROW_FOLDERS {
             assert_eq!(fs::read(folder.join(name).join(FILE)).expect(name), stub::i386());
         }
-        assert_eq!(fs::read_dir(cache.path().join("lib")).expect("a folder").count(), 1);
+        assert_eq!(entries(&cache), ["lib/.lock", "lib/0123"]);
+    }
+
+    #[test]
+    fn a_damaged_library_is_unpacked_again() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let folder = cache.path().join("lib/0123");
+        unpack(b"library", &folder).expect("unpacked");
+        fs::write(folder.join(FILE), b"libra").expect("written");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| unpack(b"library", &folder).expect("unpacked again"));
+            }
+        });
+        assert!(is_unpacked(b"library", &folder));
+        assert_eq!(entries(&cache), ["lib/.lock", "lib/0123"]);
     }
 }
