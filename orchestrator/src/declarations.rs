@@ -10,7 +10,7 @@ use platform::files;
 
 use crate::bytes::{self, Bytes};
 use crate::runner::Statement;
-use crate::task::Task;
+use crate::task::{Jobserver, Task};
 
 /// Files that tools write for themselves and that change no result: ignored as inputs and as outputs, before
 /// the user's own globs, which may take them back.
@@ -45,7 +45,7 @@ pub struct Declarations {
     trusted: Arc<Globs>,
     /// Files that what the run prints is written to.
     terminal: Vec<Vec<u8>>,
-    /// Folders of tracerun's own, by which tools talk to it.
+    /// Folders of tracerun's own, by which tools talk to it, and the jobserver's FIFO.
     own: Vec<Vec<u8>>,
     /// What tools ignore: paths, as named and as resolved.
     told_inputs: HashSet<Bytes>,
@@ -63,6 +63,7 @@ impl Declarations {
     /// A glob of the policy is not one.
     pub fn of(task: &Task) -> Result<Self, BadGlob> {
         let home = task.variable("HOME").map(Path::new);
+        let jobserver = Jobserver::of(&task.environment);
         let compile = |own: &[String]| {
             let noise = KNOWN_NOISE.iter().map(|&(glob, _)| glob);
             Globs::new(noise, own.iter().map(String::as_str), &task.root, home)
@@ -88,7 +89,7 @@ impl Declarations {
                 .iter()
                 .map(|file| files::bytes_of(file.as_os_str()).to_vec())
                 .collect(),
-            own: Vec::new(),
+            own: jobserver.fifo.iter().map(|fifo| files::bytes_of(fifo.as_os_str()).to_vec()).collect(),
             told_inputs: HashSet::new(),
             told_outputs: HashSet::new(),
         })
@@ -147,6 +148,12 @@ impl Declarations {
     #[must_use]
     pub fn output(&self, path: &[u8]) -> bool {
         self.outside.cover(path, &HashSet::new())
+    }
+
+    /// Whether what the run prints goes to this file, which is not told to be ignored besides.
+    #[must_use]
+    pub fn is_printed_to(&self, path: &[u8]) -> bool {
+        self.terminal.iter().any(|file| file == path) && !self.inputs.cover(path, &self.told_inputs)
     }
 
     fn is_ours(&self, path: &[u8]) -> bool {

@@ -121,12 +121,16 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
         Uncacheable::Network { address, process: who } => {
             format!("{} used the network ({address}); --allow-network stores such runs", process(who))
         }
-        Uncacheable::StdinRead { process: who } => {
+        Uncacheable::StreamUsed { number: 0, process: who } => {
             format!(
                 "{} read standard input, which can't be read again: use a file, </dev/null or --stdin hash",
                 process(who)
             )
         }
+        Uncacheable::StreamUsed { number, process: who } => format!(
+            "{} used descriptor {number}, a pipe, socket or terminal given to it open: what goes through can't be kept; close it ({number}>&-), or use a file",
+            process(who)
+        ),
         Uncacheable::ReadThenChanged { path, process: who } => format!(
             "{path} was read and then changed ({}), so that what was read is gone; --ignore-output it if that does not matter",
             process(who)
@@ -153,7 +157,7 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             format!("{} deleted {path}, and what it was could not be seen", process(who))
         }
         Uncacheable::Inherited { number } => format!(
-            "the file given to it open as descriptor {number} was changed; let the command open it, or close it ({number}>&-)"
+            "what was given to it open as descriptor {number} was read or changed; let the command open it, or close it ({number}>&-)"
         ),
         Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
     }
@@ -175,6 +179,9 @@ pub fn advice(reason: &Uncacheable) -> Option<&'static str> {
         Uncacheable::Terminal(TerminalLoss::TooLong) => Some("send the output to a file"),
         Uncacheable::Terminal(TerminalLoss::Cut) => {
             Some("nothing: the command was cut short, and its result may be, too")
+        }
+        Uncacheable::Terminal(TerminalLoss::Used) => {
+            Some("send the output to a file that it does not use, or --ignore-input that file")
         }
         Uncacheable::Terminal(TerminalLoss::StillOpen) => {
             Some("have the command wait for what it starts, or send that one's output elsewhere")
@@ -201,6 +208,7 @@ fn terminal(loss: TerminalLoss) -> &'static str {
     match loss {
         TerminalLoss::TooLong => "it printed more than 64 MiB, which is not kept",
         TerminalLoss::Cut => "nobody read its output to the end",
+        TerminalLoss::Used => "it used the file that its output goes to, by its name",
         TerminalLoss::StillOpen => "a process that it left behind still had its output open",
     }
 }

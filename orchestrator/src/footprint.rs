@@ -10,6 +10,7 @@ mod uncacheable;
 use std::collections::{BTreeMap, HashMap};
 
 use platform::files::{self, FileType, Identity};
+use platform::terminal::ReadMarks;
 use shm_protocol::access::{AccessKind, Before, Gap};
 use shm_protocol::path::is_normal;
 use shm_protocol::record::Exit;
@@ -25,7 +26,7 @@ use crate::declarations::Declarations;
 use crate::fingerprint::{Digest, InputState, Observation, Observer, PathSet, listing_of};
 use crate::planted::{self, Rule};
 use crate::runner::{Statement, Told, Variables};
-use crate::task::{StdinKey, Task};
+use crate::task::Task;
 use crate::trace::{Climbed, PathAccess, ProcessId, Trace};
 
 /// What is known of a run once it is over.
@@ -41,6 +42,8 @@ pub struct RunFacts<'a> {
     pub told: &'a Told,
     /// What files are known to hold.
     pub known: &'a KnownDigests,
+    /// The terminals as they were before it.
+    pub terminals: &'a ReadMarks,
 }
 
 /// What a run depended on and what it made.
@@ -154,11 +157,11 @@ fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
         }
         _ => {}
     }
-    match trace.stdin_readers.first() {
-        Some(process) if task.stdin == StdinKey::Stream => {
-            Err(Uncacheable::StdinRead { process: actor(trace, *process) })
+    match trace.stream_users.first() {
+        Some((process, number)) => {
+            Err(Uncacheable::StreamUsed { number: *number, process: actor(trace, *process) })
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -167,8 +170,13 @@ fn is_unobserved(path: &[u8]) -> bool {
     bytes::is_within(path, b"/proc") || bytes::is_within(path, b"/sys")
 }
 
-/// Where special files are devices, of which only the type counts.
-fn is_device_folder(path: &[u8]) -> bool {
+/// Where terminals come and go, each under the first number that is free.
+fn is_terminal_folder(path: &[u8]) -> bool {
+    bytes::is_within(path, b"/dev/pts")
+}
+
+/// Whether a special file is a device, of which only the type counts.
+fn is_device(path: &[u8]) -> bool {
     bytes::is_within(path, b"/dev") && !bytes::is_within(path, b"/dev/shm")
 }
 
@@ -264,6 +272,7 @@ impl Judge<'_> {
     fn access(&mut self, access: &PathAccess) -> Result<(), Uncacheable> {
         let named = self.facts.trace.path(access.path);
         let process = access.process;
+        self.printed(named, access)?;
         let ignored = if access.kind.observes() {
             self.declarations.ignore_input(named)
         } else {
@@ -285,6 +294,7 @@ impl Judge<'_> {
         if !access.kind.observes() {
             // Where the links on the way lead to decides what is changed.
             let end = if follow { self.places.end(&entry) } else { entry };
+            self.written_device(&end.path, access)?;
             return self.links(&end, process);
         }
         if !follow || access.no_follow {
@@ -293,6 +303,29 @@ impl Judge<'_> {
         if follow {
             let end = self.places.end(&entry);
             self.observe(named, &end, true, access)?;
+        }
+        Ok(())
+    }
+
+    /// What the run prints goes to files that are not its own: what it does with them besides can't be told from that.
+    fn printed(&self, path: &[u8], access: &PathAccess) -> Result<(), Uncacheable> {
+        let uses = matches!(access.kind, AccessKind::Read | AccessKind::Write | AccessKind::Delete);
+        if uses && self.declarations.is_printed_to(path) {
+            return Err(Uncacheable::Terminal(TerminalLoss::Used));
+        }
+        Ok(())
+    }
+
+    /// What goes to a terminal by its name is not kept. Who opens one to read as well is judged by whether it was read.
+    fn written_device(&self, path: &[u8], access: &PathAccess) -> Result<(), Uncacheable> {
+        let is_written =
+            access.changes.is_some_and(|times| times.replaced_ns.or(times.modified_ns).is_some());
+        let reached = || self.facts.terminals.is_reached(&files::path_of(path), self.facts.started);
+        let trace = self.facts.trace;
+        let reads = |other: &PathAccess| other.path == access.path && other.kind == AccessKind::Read;
+        if is_written && is_device(path) && reached() && !trace.accesses.iter().any(reads) {
+            let (path, process) = (path.into(), self.actor(access.process));
+            return Err(Uncacheable::SpecialFile { path, process });
         }
         Ok(())
     }
@@ -327,11 +360,17 @@ impl Judge<'_> {
         access: &PathAccess,
     ) -> Result<(), Uncacheable> {
         let process = access.process;
+        self.printed(&place.path, access)?;
         if self.declarations.ignore_input(&place.path) {
             return Ok(());
         }
         self.links(place, process)?;
-        if is_unobserved(&place.path) {
+        let is_read = matches!(access.kind, AccessKind::Read | AccessKind::Exec) && is_device(&place.path);
+        if is_read && self.facts.terminals.is_read(&files::path_of(&place.path), self.facts.started) {
+            let (path, process) = (place.path[..].into(), self.actor(process));
+            return Err(Uncacheable::SpecialFile { path, process });
+        }
+        if is_unobserved(&place.path) || is_terminal_folder(&place.path) {
             return Ok(());
         }
         let aim = self.aim(place, access)?;
@@ -380,7 +419,7 @@ impl Judge<'_> {
             (_, InputState::Absent | InputState::NoFolder) => {
                 return Err(self.meanwhile(&place.path, process));
             }
-            (AccessKind::Read | AccessKind::Exec, InputState::Other) if !is_device_folder(&place.path) => {
+            (AccessKind::Read | AccessKind::Exec, InputState::Other) if !is_device(&place.path) => {
                 return Err(Uncacheable::SpecialFile { path: path.into(), process: self.actor(process) });
             }
             (AccessKind::Read | AccessKind::Exec, InputState::Unreadable { .. }) => {

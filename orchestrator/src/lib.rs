@@ -7,6 +7,7 @@ pub mod bytes;
 pub mod cache;
 pub mod configuration;
 pub mod declarations;
+mod descriptors;
 pub mod explain;
 pub mod fingerprint;
 pub mod footprint;

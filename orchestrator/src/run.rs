@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
-use platform::process::{CommandState, InheritedFile, exit_of, inherited_files};
+use platform::process::{CommandState, exit_of};
+use platform::terminal::ReadMarks;
 use platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -20,11 +21,11 @@ use crate::cache::{
     Counters, Declared, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
 };
 use crate::declarations::{BadGlob, Declarations};
-use crate::fingerprint::{Digest, Fingerprint};
+use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, Uncacheable, judge, teller};
 use crate::runner::{self, Server, Told};
 use crate::stdio::{Output, Passage, Tee, give_input};
-use crate::task::{ActionKey, StdinKey, Task};
+use crate::task::{ActionKey, Task};
 use crate::trace::{Collector, Trace};
 
 /// How commands are run traced.
@@ -153,7 +154,7 @@ pub fn trace(
         capture: capture.choice,
         io_uring: capture.io_uring,
         background: capture.background,
-        watch_stdin: task.stdin == StdinKey::Stream,
+        streams: task.watched_streams(),
     };
     let collector = Arc::new(Collector::new(now_ns(), barrier));
     let mut tracee = match Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>) {
@@ -211,8 +212,10 @@ pub fn run(
         }
     };
 
+    let terminals = ReadMarks::set();
     // One file for all: that others touch it at the same time makes none of its times wrong.
     let barrier = files::clock_barrier(&store.path().join(".clock"));
+    // Its terminals are later than the barrier, as those are that the run makes.
     let (tee, stdout, stderr) = Tee::start(&task.terminal, passage)?;
     let stdin = input.map_or_else(|| Ok(Stdio::inherit()), give_input)?;
     let streams = [stdin, stdout, stderr];
@@ -227,7 +230,14 @@ pub fn run(
         .is_none()
         .then(|| "its tools could not reach the runner: what they declare is not known".to_owned());
     let told = told.unwrap_or_default();
-    let facts = |started| RunFacts { trace: &trace, started, exit, told: &told, known: store.known() };
+    let facts = |started| RunFacts {
+        trace: &trace,
+        started,
+        exit,
+        told: &told,
+        known: store.known(),
+        terminals: &terminals,
+    };
     let judged = match (barrier, output) {
         _ if lost.is_some() => Err(Refusal::Store(lost.unwrap_or_default())),
         (Err(error), _) => Err(Refusal::Store(error.to_string())),
@@ -240,7 +250,7 @@ pub fn run(
             Err(Refusal::Uncacheable(judged.err().unwrap_or(Uncacheable::Terminal(loss))))
         }
     };
-    let judged = judged.and_then(|judged| match changed_inherited(task) {
+    let judged = judged.and_then(|judged| match task.terminal.used() {
         Some(number) => Err(Refusal::Uncacheable(Uncacheable::Inherited { number })),
         None => Ok(judged),
     });
@@ -332,16 +342,6 @@ pub fn run_plainly(
         io_uring_refused: Vec::new(),
         trouble: None,
     })
-}
-
-/// The first of the files given open to the run that is not as it was before.
-fn changed_inherited(task: &Task) -> Option<i32> {
-    if task.terminal.inherited.is_empty() {
-        return None;
-    }
-    let now = inherited_files();
-    let written = |file: &&(InheritedFile, Digest)| file.0.writable && !now.contains(&file.0);
-    task.terminal.inherited.iter().find(written).map(|(file, _)| file.number)
 }
 
 /// Why a run is not kept.

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use platform::files;
-use platform::process::InheritedFile;
+use platform::process::{InheritedFile, InheritedStream};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
@@ -47,6 +47,39 @@ pub struct Terminal {
     pub files: Vec<PathBuf>,
     /// The files that it inherits besides, each with a digest of what is left to be read of it.
     pub inherited: Vec<(InheritedFile, Digest)>,
+    /// The streams that it inherits, standard input among them, but for those by which jobs agree on their number.
+    pub streams: Vec<InheritedStream>,
+}
+
+/// What the environment says of how the commands that run at the same time agree on how many they are. What goes
+/// through it changes no result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jobserver {
+    /// The descriptors of its pipe.
+    pub descriptors: Vec<i32>,
+    /// Its FIFO.
+    pub fifo: Option<PathBuf>,
+}
+
+impl Jobserver {
+    /// That which is named in `environment` as make does it (GNU make manual, "POSIX Jobserver Interaction").
+    #[must_use]
+    pub fn of(environment: &[(OsString, OsString)]) -> Self {
+        let mut found = Self::default();
+        for (name, begins) in VOLATILE_WORDS {
+            let value = environment.iter().find(|(own, _)| own == name).and_then(|(_, value)| value.to_str());
+            for word in value.unwrap_or_default().split(' ').filter(|word| word.starts_with(begins)) {
+                match word.split_once('=') {
+                    Some((_, address)) if address.starts_with("fifo:") => {
+                        found.fifo = address.strip_prefix("fifo:").map(PathBuf::from);
+                    }
+                    Some((_, pair)) => found.descriptors.extend(pair.split(',').flat_map(str::parse::<i32>)),
+                    None => {}
+                }
+            }
+        }
+        found
+    }
 }
 
 /// Standard input, as far as it is known before the run.

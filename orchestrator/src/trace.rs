@@ -33,8 +33,8 @@ pub struct Trace {
     pub gaps: Vec<TraceGap>,
     /// Processes that reached for the network, with the address.
     pub network: Vec<(ProcessId, String)>,
-    /// Processes that read from the standard input inherited from tracerun.
-    pub stdin_readers: Vec<ProcessId>,
+    /// Processes that used streams which tracerun was given, with the descriptor.
+    pub stream_users: Vec<(ProcessId, i32)>,
     /// Processes to which `io_uring_setup` was refused.
     pub io_uring_refused: Vec<ProcessId>,
     /// Processes that outlived the command and the time of grace: pid and name.

@@ -13,7 +13,6 @@ use shm_protocol::access::{AccessKind, Before, Gap};
 use tracerun::archive::{Left, Look};
 use tracerun::fingerprint::{Digest, InputState};
 use tracerun::footprint::{Footprint, Uncacheable};
-use tracerun::task::StdinKey;
 use tracerun::trace::{Climbed, TraceGap};
 
 /// The inputs under the root as `kind name`, sorted as in the path set.
@@ -478,10 +477,8 @@ fn a_trace_that_is_not_complete_is_never_cached() {
     assert!(matches!(survivor, Err(Uncacheable::Survivor(_))));
     let network = world.judge_trace(|_| {}, |t| t.network.push((1, "host:80".into())));
     assert!(matches!(network, Err(Uncacheable::Network { .. })));
-    world.judge_trace(|_| {}, |t| t.stdin_readers.push(1)).unwrap();
-    world.task.stdin = StdinKey::Stream;
-    let stdin = world.judge_trace(|_| {}, |t| t.stdin_readers.push(1));
-    assert!(matches!(stdin, Err(Uncacheable::StdinRead { .. })));
+    let stream = world.judge_trace(|_| {}, |t| t.stream_users.push((1, 63)));
+    assert!(matches!(stream, Err(Uncacheable::StreamUsed { number: 63, .. })));
 
     world.task.policy.trust_preload = true;
     let trusted = |gap| {

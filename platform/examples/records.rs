@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         additions: Vec::new(),
         io_uring: IoUring::Refuse,
         background: Background::Leave,
-        watch_stdin: true,
+        streams: vec![0],
     };
     let mut tracee = Tracee::spawn(command, Arc::new(Print))?;
     let exit = tracee.wait()?;

@@ -97,6 +97,34 @@ pub fn inherited_files() -> Vec<InheritedFile> {
     os::process::inherited_files()
 }
 
+/// A stream that this process was given and passes on to its command: a pipe, socket or terminal. What is read from it
+/// can't be read again, and what is written to it goes where nobody sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InheritedStream {
+    /// Its descriptor.
+    pub number: i32,
+    /// Bytes that wait to be read.
+    pub(crate) waiting: u64,
+    /// Nothing waits, and nobody can write to it any more.
+    pub(crate) is_at_end: bool,
+}
+
+/// The streams that this process was given, by descriptor: standard input if it is one, and those that are no standard
+/// streams.
+#[must_use]
+pub fn inherited_streams() -> Vec<InheritedStream> {
+    os::process::inherited_streams()
+}
+
+impl InheritedStream {
+    /// Whether somebody has read from it since, as far as it shows: that its end has come counts as well.
+    #[must_use]
+    pub fn was_read(&self) -> bool {
+        let now = os::process::stream(self.number);
+        now.is_some_and(|now| now.waiting < self.waiting || now.is_at_end != self.is_at_end)
+    }
+}
+
 /// What is left to be read of the file that descriptor `number` stands for, without reading it: the command will.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use crate::os;
 
@@ -25,4 +26,31 @@ pub enum OutputStream {
 /// `stream` is no terminal, or the system gives no more.
 pub fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'static, File)> {
     os::terminal::like(stream)
+}
+
+/// The terminals that the standard streams of this process are, marked so that it shows whether somebody reads from them.
+#[derive(Debug, Default)]
+pub struct ReadMarks(os::read_marks::ReadMarks);
+
+impl ReadMarks {
+    /// Sets the marks: access times a few seconds back.
+    #[must_use]
+    pub fn set() -> Self {
+        Self(os::read_marks::ReadMarks::set())
+    }
+
+    /// Whether a program that opened the device at `path` to read from it may have got what nobody else saw: from a
+    /// disk, or from a terminal that was there before `since`, nanoseconds since 1970. A terminal with a mark must have
+    /// been read from by somebody.
+    #[must_use]
+    pub fn is_read(&self, path: &Path, since: i128) -> bool {
+        self.0.is_read(path, since)
+    }
+
+    /// Whether what a program writes to the device at `path` goes where nobody else sees it, as with
+    /// [`ReadMarks::is_read`], but whatever has a mark counts.
+    #[must_use]
+    pub fn is_reached(&self, path: &Path, since: i128) -> bool {
+        self.0.is_reached(path, since)
+    }
 }

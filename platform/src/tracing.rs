@@ -91,6 +91,9 @@ pub enum Capture {
     Preload,
 }
 
+/// How many streams can be watched.
+pub const MOST_STREAMS: usize = 16;
+
 /// A command to run traced.
 #[derive(Debug)]
 pub struct Command {
@@ -117,8 +120,9 @@ pub struct Command {
     pub io_uring: IoUring,
     /// What becomes of processes that outlive the command.
     pub background: Background,
-    /// Whether to report reads of the inherited standard input.
-    pub watch_stdin: bool,
+    /// Descriptors of this process that stand for streams which the command is given, and of which it is to be reported
+    /// that they are used: see [`crate::process::InheritedStream`]. At most [`MOST_STREAMS`].
+    pub streams: Vec<i32>,
 }
 
 /// Why a command could not be started.

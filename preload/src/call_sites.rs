@@ -12,14 +12,14 @@
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use linux_raw_sys::general::{__NR_close, __NR_openat, __NR_pread64, __NR_pwrite64, O_CLOEXEC, O_RDWR};
+use linux_raw_sys::general::{__NR_openat, __NR_pread64, __NR_pwrite64, O_CLOEXEC, O_RDWR};
 use shm_protocol::ring::MAX_CALL_SITES;
 
 use crate::guest::Guest;
 use crate::next::is_single_threaded;
 use crate::observe::make;
 use crate::raw_call::looking;
-use crate::syscall::{Arguments, CWD, errno_location, syscall};
+use crate::syscall::{Arguments, CWD, close, errno_location, syscall};
 
 /// Length of `mov $number, %eax`, and of a jump.
 const JUMP: usize = 5;
@@ -53,7 +53,7 @@ pub(crate) fn redirect(guest: &Guest) {
         }
     }
     // SAFETY: the descriptor is the one opened above.
-    unsafe { syscall(__NR_close, [memory as u64, 0, 0, 0, 0], 0) };
+    unsafe { close(memory) };
 }
 
 /// `None` if the instructions are not where they should be, or out of reach.

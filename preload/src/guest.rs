@@ -7,8 +7,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use linux_raw_sys::general::{
-    __NR_close, __NR_madvise, __NR_mmap, __NR_munmap, __NR_openat, MADV_WIPEONFORK, MAP_ANONYMOUS,
-    MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE,
+    __NR_madvise, __NR_mmap, __NR_munmap, __NR_openat, MADV_WIPEONFORK, MAP_ANONYMOUS, MAP_NORESERVE,
+    MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE,
 };
 use shm_protocol::record::{Event, Image, Record};
 use shm_protocol::ring::{self, Ring};
@@ -276,7 +276,7 @@ fn map_ring(path: &CStr, cookie: u64) -> Option<&'static [core::sync::atomic::At
     let bytes = syscall::status_of(fd as i32).map_or(0, |status| status.st_size as u64);
     let start = map(bytes, MAP_SHARED, fd as u64);
     // SAFETY: the descriptor is the one opened above.
-    unsafe { syscall(__NR_close, [fd as u64, 0, 0, 0, 0], 0) };
+    unsafe { syscall::close(fd) };
     let start = start?;
     // SAFETY: `start` is page-aligned, `bytes` long and never unmapped; the processes that map the ring use it only by
     // the atomics of `Ring`.

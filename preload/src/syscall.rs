@@ -188,8 +188,17 @@ pub(crate) fn read_file(path: &core::ffi::CStr, into: &mut [u8]) -> isize {
     let length =
         unsafe { syscall(__NR_read, [fd as u64, into.as_mut_ptr() as u64, into.len() as u64, 0, 0], 0) };
     // SAFETY: the descriptor is the one opened above.
-    unsafe { syscall(__NR_close, [fd as u64, 0, 0, 0, 0], 0) };
+    unsafe { close(fd) };
     length
+}
+
+/// Closes a descriptor.
+///
+/// # Safety
+/// It must be one that the caller has opened and nobody else has come to know.
+pub(crate) unsafe fn close(fd: isize) {
+    // SAFETY: as above.
+    unsafe { syscall(__NR_close, [fd as u64, 0, 0, 0, 0], 0) };
 }
 
 /// The ring's way to the kernel.

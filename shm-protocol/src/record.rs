@@ -60,8 +60,9 @@ pub enum Event<'a> {
     },
     /// Something may have gone unseen in this process.
     Gap(Gap),
-    /// The process read from the standard input that it had inherited from tracerun.
-    StdinRead,
+    /// The process used a stream that tracerun was given as this descriptor and has passed on: it read from it or, if
+    /// that is no standard stream, wrote to it.
+    StreamUsed(i32),
     /// The process reached for the network: the address as text, `host:port`.
     Network(&'a [u8]),
     /// `io_uring_setup` was answered with "not permitted" to keep the trace complete.

@@ -128,3 +128,76 @@ fn other_descriptors_are_inherited() {
     let piped = shell(&sandbox, "{ $T -q -- sh -c 'echo token >&5' 5>&1 | cat; }");
     assert_eq!(piped.stdout, b"token\n");
 }
+
+#[test]
+fn what_comes_through_a_stream_is_not_taken_from_an_earlier_run_however_it_is_reached() {
+    let sandbox = Sandbox::new();
+    let scripts = [
+        "echo INPUT | $T -- cat /dev/stdin",
+        "echo INPUT | $T -- cat /proc/self/fd/0",
+        "echo INPUT | $T -- sh -c 'cat /proc/$$/fd/0'",
+        "echo INPUT | $T -- bash -c 'exec 5<&0; read -u 5 line; echo $line'",
+        "echo INPUT | $T -- python3 -c 'import socket,os; print(os.read(os.dup(0), 9).decode(), end=\"\")'",
+        "mkfifo fifo; { echo INPUT > fifo & } ; $T -- cat fifo; rm fifo",
+        "exec bash -c '$T -- cat <(echo INPUT)'",
+        "exec bash -c '$T -- bash -c \"read -u 7 line; echo \\$line\" 7< <(echo INPUT)'",
+        "exec bash -c '$T -- sh -c \"cat <&7\" 7< <(echo INPUT)'",
+    ];
+    for script in scripts {
+        for input in ["one", "two"] {
+            let output = shell(&sandbox, &script.replace("INPUT", input));
+            let told = line(&output);
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), input, "{script}: {told}");
+            assert!(told.contains("not cached"), "{script}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_goes_out_through_a_stream_that_is_no_standard_stream_is_not_lost() {
+    let sandbox = Sandbox::new();
+    for script in [
+        "sh -c 'echo out >&7'",
+        "sh -c 'echo out > /dev/fd/7'",
+        "python3 -c 'import os; os.write(7, b\"out\\n\")'",
+    ] {
+        for _ in 0..2 {
+            // The pipe ends only when nobody has it open any more.
+            let output = shell(&sandbox, &format!("{{ $T -- {script} 7>&1 >&2 | cat; }} 2>&2"));
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "out\n", "{script}: {}", line(&output));
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_given_and_not_used_and_the_pipe_of_a_jobserver_are_no_reason_not_to_store() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Makefile", "all: a b\na b:\n\t+@$(T) -- cp in $@\n");
+    sandbox.write("in", "1\n");
+    for outcome in [", stored", ": hit"] {
+        let unused = shell(&sandbox, "exec bash -c '$T -- cp in out 7< <(echo unused)'");
+        assert!(line(&unused).contains(outcome), "{}", line(&unused));
+        let made = shell(&sandbox, "make -j2 all T=$T; rm a b");
+        assert_eq!(line(&made).matches(outcome).count(), 2, "{}", line(&made));
+    }
+}
+
+#[test]
+fn a_command_that_uses_the_file_that_its_output_goes_to_is_not_stored() {
+    let sandbox = Sandbox::new();
+    for script in
+        ["$T -- sh -c 'echo a; cat log > copy' >> log", "$T -- sh -c 'echo a; echo b >> log' >> log"]
+    {
+        for _ in 0..2 {
+            let output = shell(&sandbox, script);
+            assert!(line(&output).contains("used the file that its output goes to"), "{}", line(&output));
+        }
+    }
+    // What goes by the name and what goes by the stream may overtake each other.
+    let log = sandbox.read("log");
+    assert_eq!((log.matches("a\n").count(), log.matches("b\n").count()), (4, 2), "{log}");
+    for outcome in ["stored", "hit"] {
+        let output = shell(&sandbox, "$T -- sh -c 'ls; test -s log' >> log");
+        assert!(line(&output).contains(outcome), "{}", line(&output));
+    }
+}

@@ -158,3 +158,25 @@ fn a_terminal_that_hangs_up_ends_the_command() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn what_a_command_does_with_the_terminal_by_its_name_is_not_taken_from_an_earlier_run() {
+    let sandbox = Sandbox::new();
+    for typed in ["one\n", "two\n"] {
+        let mut terminal = traced(&sandbox, "read line < /dev/tty; echo got $line");
+        terminal.types(typed);
+        let (shown, _) = terminal.ends();
+        assert!(shown.contains(&format!("got {typed}").replace('\n', "\r\n")), "{shown}");
+        assert!(shown.contains("not cached"), "{shown}");
+    }
+    for _ in 0..2 {
+        let (shown, _) = traced(&sandbox, "echo there > /dev/tty").ends();
+        assert!(shown.starts_with("there\r\n"), "{shown}");
+    }
+    // A terminal of its own is the run's own business.
+    let script = "python3 -c 'import pty; pty.spawn([\"echo\", \"inner\"])' < /dev/null | cat";
+    for outcome in ["tracerun: miss", "tracerun: hit"] {
+        let (shown, _) = traced(&sandbox, script).ends();
+        assert!(shown.contains(outcome), "{shown}");
+    }
+}

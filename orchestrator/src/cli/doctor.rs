@@ -110,7 +110,7 @@ fn try_capture(capture: CaptureChoice, library_folder: Option<&Path>) -> (Result
         io_uring: IoUring::Refuse,
         background: Background::Leave,
         capture,
-        watch_stdin: false,
+        streams: Vec::new(),
     };
     let sink: Arc<dyn Sink> = Arc::clone(&notice) as _;
     let tried = Tracee::spawn(command, sink).map_err(|error| error.to_string()).and_then(|mut tracee| {

@@ -5,10 +5,7 @@ use std::io::{self, IsTerminal};
 use std::process::Command;
 use std::time::Duration;
 
-use platform::process::{
-    InheritedFile, StandardInput, follow, inherited_files, output_files, output_streams_are_one, rest_of,
-    spawn_behind, standard_input, umask,
-};
+use platform::process::{follow, spawn_behind, umask};
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -16,10 +13,9 @@ use tracerun::bytes::Bytes;
 use tracerun::cache::{Lookup, Missed, Outcome, Store};
 use tracerun::configuration::StdinMode;
 use tracerun::explain;
-use tracerun::fingerprint::Digest;
 use tracerun::run::{Mode, Report, run as run_task, run_plainly};
 use tracerun::stdio::{take_input, to_own_streams};
-use tracerun::task::{Policy, StdinKey, Task, Terminal};
+use tracerun::task::{Jobserver, Policy, StdinKey, Task, Terminal};
 
 use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
 use super::{Failure, Place, create_file, duration, print, say, write_to};
@@ -32,21 +28,16 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
     let summary_file = summary_path.as_deref().map(create_file).transpose()?;
     let policy = policy(&options, &place);
     let stdin = options.stdin.map(StdinMode::from).or(place.configuration.stdin).unwrap_or_default();
+    let environment: Vec<_> = std::env::vars_os().collect();
     let mut task = Task {
-        environment: policy.narrow(std::env::vars_os().collect()),
-        caller_environment: std::env::vars_os().collect(),
         argv,
         cwd: place.cwd.clone(),
         root: place.root.clone(),
         umask: umask(),
-        stdin: stdin_key(),
-        terminal: Terminal {
-            one: output_streams_are_one(),
-            stdout: io::stdout().is_terminal(),
-            stderr: io::stderr().is_terminal(),
-            files: output_files(),
-            inherited: inherited(),
-        },
+        stdin: StdinKey::of_this_process(),
+        terminal: Terminal::of_this_process(&Jobserver::of(&environment)),
+        environment: policy.narrow(environment.clone()),
+        caller_environment: environment,
         policy,
     };
     if dry_run {
@@ -158,19 +149,6 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
     }
 }
 
-/// The files that the command inherits besides the standard streams. What can't be read counts by what it says of itself.
-fn inherited() -> Vec<(InheritedFile, Digest)> {
-    let rest = |file: &InheritedFile| match file
-        .readable
-        .then(|| rest_of(file.number).and_then(Digest::of_reader))
-    {
-        Some(Ok(digest)) => digest,
-        Some(Err(error)) => Digest::of(error.to_string().as_bytes()),
-        None => Digest::of(b""),
-    };
-    inherited_files().into_iter().map(|file| (file.clone(), rest(&file))).collect()
-}
-
 /// Takes what comes from a standard input that can't be read again, if it is to be part of the key. There is no end
 /// to what comes from a terminal.
 fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<File>, Failure> {
@@ -180,18 +158,8 @@ fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<File>,
     let failed = |source| Failure::File { path: "standard input".into(), source };
     let (digest, input) = take_input(store.path()).map_err(failed)?;
     task.stdin = StdinKey::Taken(digest);
+    task.terminal.streams.retain(|stream| stream.number != 0);
     Ok(Some(input))
-}
-
-/// A standard input that can't be read beforehand is treated as one that can't be read again.
-fn stdin_key() -> StdinKey {
-    match standard_input() {
-        StandardInput::Empty => StdinKey::Empty,
-        StandardInput::File => {
-            rest_of(0).and_then(Digest::of_reader).map_or(StdinKey::Stream, StdinKey::File)
-        }
-        StandardInput::Stream => StdinKey::Stream,
-    }
 }
 
 /// The one line.

@@ -7,7 +7,7 @@ use shm_protocol::access::{AccessKind, Before};
 
 use super::places::Places;
 use super::uncacheable::actor;
-use super::{Uncacheable, is_device_folder, is_unobserved};
+use super::{Uncacheable, is_device, is_unobserved};
 use crate::archive::{Left, Look};
 use crate::bytes;
 use crate::declarations::Declarations;
@@ -183,7 +183,7 @@ impl Changes {
             change.now = files::identity(&files::path_of(place), false).ok();
             let other = change.before == Before::Other
                 || change.now.is_some_and(|identity| identity.file_type == FileType::Other);
-            !(is_unobserved(place) || other && is_device_folder(place))
+            !(is_unobserved(place) || other && is_device(place))
         });
         // The link that something was changed through is itself the run's: what it led to then is not known.
         for (link, end) in through_links {

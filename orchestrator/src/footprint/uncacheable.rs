@@ -43,8 +43,10 @@ pub enum Uncacheable {
         /// Who.
         process: Actor,
     },
-    /// A process read from a standard input that cannot be read again.
-    StdinRead {
+    /// A process used a stream that tracerun was given: it read from it, or wrote to one that is no standard stream.
+    StreamUsed {
+        /// The descriptor; 0 for standard input.
+        number: i32,
         /// Who.
         process: Actor,
     },
@@ -97,7 +99,7 @@ pub enum Uncacheable {
         /// Who deleted it.
         process: Actor,
     },
-    /// The run changed a file that it had been given open.
+    /// Something was done to what the run was given open, and it is not known by whom.
     Inherited {
         /// The descriptor.
         number: i32,
@@ -116,7 +118,8 @@ impl Uncacheable {
             Self::Survivor(_) => "a process outlived it",
             Self::Disabled { .. } => "disabled by a tool",
             Self::Network { .. } => "network",
-            Self::StdinRead { .. } => "standard input",
+            Self::StreamUsed { number: 0, .. } => "standard input",
+            Self::StreamUsed { .. } => "inherited",
             Self::ReadThenChanged { .. } | Self::UnknownBefore { .. } => "changed what it had read",
             Self::ChangedMeanwhile { .. } => "changed meanwhile by others",
             Self::Linked { .. } => "hard link to an input",
@@ -138,6 +141,8 @@ pub enum TerminalLoss {
     Cut,
     /// A process still had it open when waiting was over.
     StillOpen,
+    /// The command used the file that it goes to.
+    Used,
 }
 
 /// A process, as people know it.

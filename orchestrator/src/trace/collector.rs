@@ -42,7 +42,7 @@ struct State {
     old_contents: HashMap<Vec<u8>, Option<Digest>>,
     gaps: Vec<(shm_protocol::access::Gap, usize)>,
     network: Vec<(usize, String)>,
-    stdin_readers: Vec<usize>,
+    stream_users: Vec<(usize, i32)>,
     io_uring_refused: Vec<usize>,
 }
 
@@ -180,9 +180,9 @@ impl State {
                     self.gaps.push((gap, image));
                 }
             }
-            Event::StdinRead => {
+            Event::StreamUsed(number) => {
                 let image = self.image_at(pid, time_ns);
-                push_new(&mut self.stdin_readers, image);
+                push_new(&mut self.stream_users, (image, number));
             }
             Event::Network(address) => {
                 let image = self.image_at(pid, time_ns);
@@ -535,7 +535,8 @@ impl State {
             push_new(&mut trace.gaps, TraceGap { gap, process: owner(image), detail: String::new() });
         }
         trace.network = self.network.into_iter().map(|(image, address)| (owner(image), address)).collect();
-        trace.stdin_readers = self.stdin_readers.into_iter().map(owner).collect();
+        trace.stream_users =
+            self.stream_users.into_iter().map(|(image, number)| (owner(image), number)).collect();
         trace.io_uring_refused = self.io_uring_refused.into_iter().map(owner).collect();
         trace
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use platform::files::{self, FileType};
+use platform::terminal::ReadMarks;
 use shm_protocol::access::{AccessKind, Before};
 use shm_protocol::record::Exit;
 use tracerun::archive::{Mtime, Restored};
@@ -111,7 +112,14 @@ impl World {
         let (trace, known) = (&trace, self.store.known());
         judge(
             &self.task,
-            &RunFacts { trace, started, exit: Exit::Code(0), told: &Told::default(), known },
+            &RunFacts {
+                trace,
+                started,
+                exit: Exit::Code(0),
+                told: &Told::default(),
+                known,
+                terminals: &ReadMarks::default(),
+            },
             &declarations,
         )
     }

@@ -81,7 +81,10 @@ const WATCHED: &[(u32, Call)] = shm_protocol::watched_calls!(numbers);
 #[cfg(target_arch = "x86_64")]
 const X32_MOVED: &[(u32, Call)] = &[
     (515, Call::readv),
+    (516, Call::writev),
+    (517, Call::recvfrom),
     (518, Call::sendmsg),
+    (519, Call::recvmsg),
     (520, Call::execve),
     (538, Call::sendmmsg),
     (545, Call::execveat),
@@ -95,7 +98,9 @@ const SOCKET_CALLS: &[(u64, Call, usize)] = &[
     (2, Call::bind, 3),
     (3, Call::connect, 3),
     (11, Call::sendto, 6),
+    (12, Call::recvfrom, 6),
     (16, Call::sendmsg, 3),
+    (17, Call::recvmsg, 3),
     (20, Call::sendmmsg, 4),
 ];
 
@@ -104,6 +109,7 @@ const SOCKET_CALLS: &[(u64, Call, usize)] = &[
 #[rustfmt::skip]
 const I386: &[(&str, u32, Call)] = &[
     ("read", 3, Call::read),
+    ("write", 4, Call::write),
     ("open", 5, Call::open),
     ("creat", 8, Call::creat),
     ("link", 9, Call::link),
@@ -121,8 +127,11 @@ const I386: &[(&str, u32, Call)] = &[
     ("rename", 38, Call::rename),
     ("mkdir", 39, Call::mkdir),
     ("rmdir", 40, Call::rmdir),
+    ("dup", 41, Call::dup),
     ("umount2", 52, Call::umount2),
+    ("fcntl", 55, Call::fcntl),
     ("chroot", 61, Call::chroot),
+    ("dup2", 63, Call::dup2),
     ("symlink", 83, Call::symlink),
     ("oldlstat", 84, Call::lstat),
     ("readlink", 85, Call::readlink),
@@ -136,6 +145,7 @@ const I386: &[(&str, u32, Call)] = &[
     ("fchdir", 133, Call::fchdir),
     ("getdents", 141, Call::getdents),
     ("readv", 145, Call::readv),
+    ("writev", 146, Call::writev),
     ("chown", 182, Call::chown),
     ("truncate64", 193, Call::truncate),
     ("stat64", 195, Call::stat),
@@ -145,6 +155,7 @@ const I386: &[(&str, u32, Call)] = &[
     ("chown32", 212, Call::chown),
     ("pivot_root", 217, Call::pivot_root),
     ("getdents64", 220, Call::getdents64),
+    ("fcntl64", 221, Call::fcntl),
     ("setxattr", 226, Call::setxattr),
     ("lsetxattr", 227, Call::lsetxattr),
     ("fsetxattr", 228, Call::fsetxattr),
@@ -172,7 +183,10 @@ const I386: &[(&str, u32, Call)] = &[
     ("readlinkat", 305, Call::readlinkat),
     ("fchmodat", 306, Call::fchmodat),
     ("faccessat", 307, Call::faccessat),
+    ("splice", 313, Call::splice),
+    ("tee", 315, Call::tee),
     ("utimensat", 320, Call::utimensat),
+    ("dup3", 330, Call::dup3),
     ("name_to_handle_at", 341, Call::name_to_handle_at),
     ("open_by_handle_at", 342, Call::open_by_handle_at),
     ("sendmmsg", 345, Call::sendmmsg),
@@ -183,6 +197,8 @@ const I386: &[(&str, u32, Call)] = &[
     ("connect", 362, Call::connect),
     ("sendto", 369, Call::sendto),
     ("sendmsg", 370, Call::sendmsg),
+    ("recvfrom", 371, Call::recvfrom),
+    ("recvmsg", 372, Call::recvmsg),
     ("statx", 383, Call::statx),
     ("utimensat_time64", 412, Call::utimensat),
     ("io_uring_setup", 425, Call::io_uring_setup),
@@ -273,9 +289,20 @@ pub(super) fn makes_untraced(data: &seccomp_data, thread: u32) -> bool {
     flags & libc::CLONE_UNTRACED as u64 != 0
 }
 
-/// Whether a call is a read of a descriptor, watched on standard input only.
-pub(super) fn reads_descriptor(call: Call) -> bool {
-    matches!(call.meaning([0; 6]), Meaning::ReadDescriptor(_))
+/// Whether a call reads a descriptor, or uses it in another way; both are watched on some descriptors only.
+pub(super) fn uses_descriptor(call: Call) -> Option<Use> {
+    match call.meaning([0; 6]) {
+        Meaning::ReadDescriptor(_) => Some(Use::Read),
+        Meaning::UseDescriptor(_) => Some(Use::Other),
+        _ => None,
+    }
+}
+
+/// What a call does with a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Read,
+    Other,
 }
 
 #[cfg(test)]
@@ -291,7 +318,7 @@ mod tests {
         let decoded = decode(&data(I386_ARCH, 195, [0xffff_ffff_0000_1000, 2, 0, 0, 0, 0]));
         let arguments = [0x1000, 2, 0, 0, 0, 0];
         assert_eq!(decoded, Decoded::Watched(Made { call: Call::stat, arguments, width: Width::Four }));
-        assert_eq!(decode(&data(I386_ARCH, 4, [0; 6])), Decoded::Unwatched);
+        assert_eq!(decode(&data(I386_ARCH, 20, [0; 6])), Decoded::Unwatched);
         assert_eq!(decode(&data(0x4000_0028, 5, [0; 6])), Decoded::Foreign);
     }
 

@@ -6,8 +6,10 @@ use libc::{
 };
 use shm_protocol::calls::Call;
 
-use super::abi::{self, I386_ARCH, NATIVE_ARCH, X32_BIT};
+use super::abi::{self, I386_ARCH, NATIVE_ARCH, Use, X32_BIT};
 use super::loader::{PAGE, Silent};
+#[cfg(test)]
+use crate::tracing::MOST_STREAMS;
 
 /// Offsets in `struct seccomp_data` (linux/seccomp.h), whose words are little-endian on both architectures.
 mod offset {
@@ -26,25 +28,33 @@ mod offset {
 enum Verdict {
     /// Let it through if it carries the pass, else notify.
     UnlessPassed,
-    /// The same, but only for descriptor 0.
-    Stdin,
+    /// The same, but only for the streams that the command was given.
+    Streams,
+    /// The same, but only for those of them that are no standard streams.
+    OtherStreams,
     /// The same, but only if it names an address (`sendto`, whose fifth argument that is).
     Addressed,
     /// The same, but not where the loader makes it of nothing.
     UnlessSilent,
 }
 
-/// The leaves of a tree. Reads of descriptor 0 are watched if `watch_stdin`.
+/// The leaves of a tree. Uses of the descriptors `streams` are watched.
 fn leaves(
     calls: impl Iterator<Item = (u32, Option<Call>)>,
-    watch_stdin: bool,
+    streams: &[i32],
     silent: &[Silent],
 ) -> Vec<(u32, Verdict)> {
+    let uses = |call| match abi::uses_descriptor(call)? {
+        Use::Read => Some((Verdict::Streams, !streams.is_empty())),
+        Use::Other => Some((Verdict::OtherStreams, others(streams).next().is_some())),
+    };
     let verdict = |number: u32, call: Option<Call>| match call {
         _ if silent.iter().any(|silent| silent.number == number) => Some(Verdict::UnlessSilent),
-        Some(call) if abi::reads_descriptor(call) => watch_stdin.then_some(Verdict::Stdin),
         Some(Call::sendto) => Some(Verdict::Addressed),
-        _ => Some(Verdict::UnlessPassed),
+        _ => match call.and_then(uses) {
+            Some((verdict, is_watched)) => is_watched.then_some(verdict),
+            None => Some(Verdict::UnlessPassed),
+        },
     };
     let mut leaves: Vec<_> =
         calls.filter_map(|(number, call)| Some((number, verdict(number, call)?))).collect();
@@ -52,15 +62,20 @@ fn leaves(
     leaves
 }
 
+/// Those that are no standard streams.
+fn others(streams: &[i32]) -> impl Iterator<Item = i32> {
+    streams.iter().copied().filter(|&number| number > 2)
+}
+
 /// Builds the filter: watched calls without `cookie` in their sixth argument, and all calls of an ABI that is not known,
-/// notify the supervisor; everything else, and the `silent` calls of the loader, are allowed. Reads of descriptor 0 are
-/// watched if `watch_stdin`.
-pub(super) fn build(cookie: u64, watch_stdin: bool, silent: &[Silent]) -> Vec<sock_filter> {
+/// notify the supervisor; everything else, and the `silent` calls of the loader, are allowed. Of the calls that use a
+/// descriptor those on `streams` are watched, of which there are few.
+pub(super) fn build(cookie: u64, streams: &[i32], silent: &[Silent]) -> Vec<sock_filter> {
     let some = |(number, call)| (number, Some(call));
-    let native = section(&leaves(abi::native().map(some), watch_stdin, silent), Some(cookie), silent);
+    let native = section(&leaves(abi::native().map(some), streams, silent), Some(cookie), streams, silent);
     // What the library does not do, nobody has a pass for; the loader of a native program makes no other calls.
-    let x32 = section(&leaves(abi::x32().map(some), watch_stdin, &[]), None, &[]);
-    let i386 = section(&leaves(abi::i386(), watch_stdin, &[]), None, &[]);
+    let x32 = section(&leaves(abi::x32().map(some), streams, &[]), None, streams, &[]);
+    let i386 = section(&leaves(abi::i386(), streams, &[]), None, streams, &[]);
 
     let statement = |code: u32, k| sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let jump =
@@ -83,15 +98,26 @@ pub(super) fn build(cookie: u64, watch_stdin: bool, silent: &[Silent]) -> Vec<so
 }
 
 /// The decision on a call of one ABI, whose number is loaded.
-fn section(leaves: &[(u32, Verdict)], cookie: Option<u64>, silent: &[Silent]) -> Vec<sock_filter> {
+fn section(
+    leaves: &[(u32, Verdict)],
+    cookie: Option<u64>,
+    streams: &[i32],
+    silent: &[Silent],
+) -> Vec<sock_filter> {
     let mut program = Assembler::default();
     program.tree(leaves);
     // Nothing is watched in a tree without leaves.
     program.jump(BPF_JEQ, 0, Label::Allow, Label::Allow);
 
-    program.mark(Label::Stdin);
+    program.mark(Label::Streams);
     program.load(offset::argument(0));
-    program.jump(BPF_JEQ, 0, Label::Pass, Label::Allow);
+    program.jump(BPF_JEQ, 0, if streams.contains(&0) { Label::Pass } else { Label::Next }, Label::Next);
+    program.mark(Label::OtherStreams);
+    program.load(offset::argument(0));
+    for number in others(streams) {
+        program.jump(BPF_JEQ, number as u32, Label::Pass, Label::Next);
+    }
+    program.jump(BPF_JEQ, 0, Label::Allow, Label::Allow);
 
     program.mark(Label::Addressed);
     program.load(offset::argument(4));
@@ -99,38 +125,32 @@ fn section(leaves: &[(u32, Verdict)], cookie: Option<u64>, silent: &[Silent]) ->
     program.load(offset::argument(4) + 4);
     program.jump(BPF_JEQ, 0, Label::Allow, Label::Pass);
 
-    program.mark(Label::Silent);
-    if let Some(cookie) = cookie {
-        // The calls of the library are the many.
-        program.load(offset::argument(5));
-        program.jump(BPF_JEQ, cookie as u32, Label::Pass, Label::Next);
+    program.end(cookie);
+    if leaves.iter().any(|(_, verdict)| *verdict == Verdict::UnlessSilent) {
+        program.mark(Label::Silent);
+        if let Some(cookie) = cookie {
+            // The calls of the library are the many.
+            program.load(offset::argument(5));
+            program.jump(BPF_JEQ, cookie as u32, Label::Pass, Label::Next);
+        }
+        for call in silent {
+            program.silent(*call);
+        }
+        // No jump leads back to the other end.
+        program.end(cookie);
     }
-    for call in silent {
-        program.silent(*call);
-    }
-
-    program.mark(Label::Pass);
-    if let Some(cookie) = cookie {
-        program.load(offset::argument(5));
-        program.jump(BPF_JEQ, cookie as u32, Label::Next, Label::Notify);
-        program.load(offset::argument(5) + 4);
-        program.jump(BPF_JEQ, (cookie >> 32) as u32, Label::Allow, Label::Notify);
-    }
-    program.mark(Label::Notify);
-    program.answer(SECCOMP_RET_USER_NOTIF);
-    program.mark(Label::Allow);
-    program.answer(SECCOMP_RET_ALLOW);
     program.link()
 }
 
-/// Where a jump goes.
+/// Where a jump goes: to the next place that is marked so.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Label {
     /// The instruction after the jump.
     Next,
     /// So many instructions after the next.
     Skip(u8),
-    Stdin,
+    Streams,
+    OtherStreams,
     Addressed,
     Silent,
     Pass,
@@ -166,6 +186,21 @@ impl Assembler {
         self.marks.push((label, self.instructions.len()));
     }
 
+    /// The last decision: calls with the pass are allowed, others notify.
+    fn end(&mut self, cookie: Option<u64>) {
+        self.mark(Label::Pass);
+        if let Some(cookie) = cookie {
+            self.load(offset::argument(5));
+            self.jump(BPF_JEQ, cookie as u32, Label::Next, Label::Notify);
+            self.load(offset::argument(5) + 4);
+            self.jump(BPF_JEQ, (cookie >> 32) as u32, Label::Allow, Label::Notify);
+        }
+        self.mark(Label::Notify);
+        self.answer(SECCOMP_RET_USER_NOTIF);
+        self.mark(Label::Allow);
+        self.answer(SECCOMP_RET_ALLOW);
+    }
+
     /// A balanced tree: each inner node asks whether the number is at least the first of the right half, whose
     /// instructions follow those of the left half.
     fn tree(&mut self, leaves: &[(u32, Verdict)]) {
@@ -174,7 +209,8 @@ impl Assembler {
             [(number, verdict)] => {
                 let then = match verdict {
                     Verdict::UnlessPassed => Label::Pass,
-                    Verdict::Stdin => Label::Stdin,
+                    Verdict::Streams => Label::Streams,
+                    Verdict::OtherStreams => Label::OtherStreams,
                     Verdict::Addressed => Label::Addressed,
                     Verdict::UnlessSilent => Label::Silent,
                 };
@@ -228,7 +264,8 @@ impl Assembler {
             Label::Next => 0,
             Label::Skip(count) => count,
             _ => {
-                let (_, to) = marks.iter().find(|(known, _)| *known == label).expect("every label is marked");
+                let next = |&&(known, to): &&(Label, usize)| known == label && to > from;
+                let (_, to) = marks.iter().find(next).expect("every label is marked");
                 u8::try_from(to - from - 1).expect("the table has few calls")
             }
         };
@@ -297,20 +334,20 @@ mod tests {
 
     #[test]
     fn every_watched_call_notifies_unless_it_carries_the_pass() {
-        let program = build(COOKIE, true, &[]);
+        let program = build(COOKIE, &[0, 7], &[]);
         for (number, call) in abi::native() {
             assert_eq!(
-                run(&program, NATIVE_ARCH, number, [0, 0, 0, 0, 1, 0]),
+                run(&program, NATIVE_ARCH, number, [7, 0, 0, 0, 1, 0]),
                 SECCOMP_RET_USER_NOTIF,
                 "{call:?}"
             );
             assert_eq!(
-                run(&program, NATIVE_ARCH, number, [0, 0, 0, 0, 1, COOKIE]),
+                run(&program, NATIVE_ARCH, number, [7, 0, 0, 0, 1, COOKIE]),
                 SECCOMP_RET_ALLOW,
                 "{call:?}"
             );
             for almost in [COOKIE ^ 1, COOKIE ^ 1 << 32, u64::from(COOKIE as u32)] {
-                let arguments = [0, 0, 0, 0, 1, almost];
+                let arguments = [7, 0, 0, 0, 1, almost];
                 assert_eq!(run(&program, NATIVE_ARCH, number, arguments), SECCOMP_RET_USER_NOTIF, "{call:?}");
             }
         }
@@ -318,7 +355,7 @@ mod tests {
 
     #[test]
     fn every_other_call_is_allowed() {
-        let program = build(COOKIE, true, &[]);
+        let program = build(COOKIE, &[0, 7], &[]);
         let watched = |number| abi::native().any(|(known, _)| known == number);
         for number in (0..600).filter(|&number| !watched(number)) {
             assert_eq!(run(&program, NATIVE_ARCH, number, [0; 6]), SECCOMP_RET_ALLOW, "{number}");
@@ -326,16 +363,37 @@ mod tests {
     }
 
     #[test]
-    fn reads_are_watched_on_standard_input_only_and_only_when_asked() {
-        let read = libc::SYS_read as u32;
-        assert_eq!(run(&build(COOKIE, true, &[]), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_USER_NOTIF);
-        assert_eq!(run(&build(COOKIE, true, &[]), NATIVE_ARCH, read, [3, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
-        assert_eq!(run(&build(COOKIE, false, &[]), NATIVE_ARCH, read, [0; 6]), SECCOMP_RET_ALLOW);
+    fn descriptors_are_watched_if_they_are_given_streams_and_standard_ones_only_when_they_are_read() {
+        let notifies = |streams: &[i32], number: i64, descriptor: u64| {
+            let arguments = [descriptor, 0, 0, 0, 0, 0];
+            run(&build(COOKIE, streams, &[]), NATIVE_ARCH, number as u32, arguments) == SECCOMP_RET_USER_NOTIF
+        };
+        for reads in [libc::SYS_read, libc::SYS_readv, libc::SYS_recvfrom, libc::SYS_splice] {
+            assert!(notifies(&[0], reads, 0) && notifies(&[0, 63], reads, 63) && notifies(&[63], reads, 63));
+            assert!(!notifies(&[0, 63], reads, 3) && !notifies(&[], reads, 0) && !notifies(&[63], reads, 0));
+        }
+        for uses in [libc::SYS_write, libc::SYS_dup, libc::SYS_dup3, libc::SYS_fcntl] {
+            assert!(notifies(&[0, 63], uses, 63) && !notifies(&[0, 63], uses, 0) && !notifies(&[0], uses, 0));
+        }
+    }
+
+    #[test]
+    fn as_many_streams_as_are_allowed_can_be_watched() {
+        let streams: Vec<i32> = (100..).take(MOST_STREAMS).collect();
+        let program = build(
+            COOKIE,
+            &streams,
+            &[Silent { number: libc::SYS_readlinkat as u32, place: 0, distance: 0 }; 5],
+        );
+        for number in streams {
+            let arguments = [number as u64, 0, 0, 0, 0, 0];
+            assert_eq!(run(&program, NATIVE_ARCH, libc::SYS_read as u32, arguments), SECCOMP_RET_USER_NOTIF);
+        }
     }
 
     #[test]
     fn what_is_sent_is_watched_only_with_an_address() {
-        let (program, sendto) = (build(COOKIE, false, &[]), libc::SYS_sendto as u32);
+        let (program, sendto) = (build(COOKIE, &[], &[]), libc::SYS_sendto as u32);
         assert_eq!(run(&program, NATIVE_ARCH, sendto, [9, 8, 7, 6, 0, 0]), SECCOMP_RET_ALLOW);
         assert_eq!(run(&program, NATIVE_ARCH, sendto, [9, 8, 7, 6, 1 << 32, 0]), SECCOMP_RET_USER_NOTIF);
     }
@@ -343,26 +401,17 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn the_same_calls_of_other_abis_notify_even_with_the_pass_and_others_are_allowed() {
-        let program = build(COOKIE, false, &[]);
-        let passed = [0, 0, 0, 0, 1, COOKIE];
+        let program = build(COOKIE, &[0, 7], &[]);
+        let passed = [7, 0, 0, 0, 1, COOKIE];
         let watched = |number| abi::i386().any(|(known, _)| known == number);
-        let (read, readv) = ([3, X32_BIT], [145, X32_BIT | 515]);
         for number in 0..600 {
-            let notified = watched(number) && !read.contains(&number) && !readv.contains(&number);
-            assert_eq!(
-                run(&program, I386_ARCH, number, passed) == SECCOMP_RET_USER_NOTIF,
-                notified,
-                "{number}"
-            );
+            let notified = run(&program, I386_ARCH, number, passed) == SECCOMP_RET_USER_NOTIF;
+            assert_eq!(notified, watched(number), "{number}");
         }
         for number in X32_BIT..X32_BIT + 600 {
             let watched = abi::x32().any(|(known, _)| known == number);
-            let notified = watched && !read.contains(&number) && !readv.contains(&number);
-            assert_eq!(
-                run(&program, NATIVE_ARCH, number, passed) == SECCOMP_RET_USER_NOTIF,
-                notified,
-                "{number}"
-            );
+            let notified = run(&program, NATIVE_ARCH, number, passed) == SECCOMP_RET_USER_NOTIF;
+            assert_eq!(notified, watched, "{number}");
         }
     }
 
@@ -377,7 +426,7 @@ mod tests {
             Silent { number, place: 0x92a, distance },
             Silent { number: readlink, place: 0x3f6, distance: 8 },
         ];
-        let program = build(COOKIE, false, &silent);
+        let program = build(COOKIE, &[], &silent);
         let at = |from, number, arguments| run_at(from, &program, NATIVE_ARCH, number, arguments);
         assert_eq!(at(after, number, [3, path, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
         assert_eq!(at(0x7000_0000_03f6, readlink, [0x7000_0000_03ee, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
@@ -402,6 +451,6 @@ mod tests {
     #[test]
     fn an_abi_that_is_not_known_always_notifies() {
         let passed = [0, 0, 0, 0, 0, COOKIE];
-        assert_eq!(run(&build(COOKIE, false, &[]), 0x4000_0028, 4, passed), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(run(&build(COOKIE, &[], &[]), 0x4000_0028, 4, passed), SECCOMP_RET_USER_NOTIF);
     }
 }

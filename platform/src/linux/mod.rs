@@ -4,6 +4,7 @@ pub(crate) mod fifo;
 pub(crate) mod files;
 pub(crate) mod inject;
 pub(crate) mod process;
+pub(crate) mod read_marks;
 pub(crate) mod terminal;
 pub(crate) mod tracing;
 

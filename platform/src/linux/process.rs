@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use nix::sys::signal::{SigSet, Signal, raise};
 use shm_protocol::record::Exit;
 
-use crate::process::{CommandState, InheritedFile, StandardInput};
+use crate::process::{CommandState, InheritedFile, InheritedStream, StandardInput};
 
 pub(crate) fn umask() -> u32 {
     // There is no call that only asks; changing it for a moment would race with other threads.
@@ -115,7 +115,7 @@ pub(crate) fn end_like(exit: Exit) -> ! {
     }
 }
 
-fn stat_of(fd: i32) -> Option<libc::stat> {
+pub(crate) fn stat_of(fd: i32) -> Option<libc::stat> {
     // SAFETY: an all-zero value is valid for this structure of integers.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `stat` is writable for the length of the call; a closed descriptor is an error, not a fault.
@@ -173,22 +173,63 @@ pub(crate) fn output_files() -> Vec<PathBuf> {
 }
 
 pub(crate) fn inherited_files() -> Vec<InheritedFile> {
+    descriptors().into_iter().filter(|&number| number > 2).filter_map(inherited).collect()
+}
+
+/// The open descriptors that are passed on to a command, in order.
+fn descriptors() -> Vec<i32> {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let mut files: Vec<InheritedFile> = numbers.filter(|&number| number > 2).filter_map(inherited).collect();
-    files.sort_by_key(|file| file.number);
-    files
+    let passed_on = |&number: &i32| {
+        // SAFETY: takes integers only; a closed descriptor is an error, not a fault.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        flags >= 0 && flags & libc::FD_CLOEXEC == 0
+    };
+    let mut numbers: Vec<i32> = numbers.filter(passed_on).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+pub(crate) fn inherited_streams() -> Vec<InheritedStream> {
+    let is_given = |&number: &i32| match number {
+        0 => standard_input() == StandardInput::Stream,
+        _ => number > 2,
+    };
+    descriptors().into_iter().filter(is_given).filter_map(stream).collect()
+}
+
+pub(crate) fn stream(number: i32) -> Option<InheritedStream> {
+    let stat = stat_of(number)?;
+    let is_stream = match stat.st_mode & libc::S_IFMT {
+        libc::S_IFIFO | libc::S_IFSOCK => true,
+        libc::S_IFCHR => is_terminal_device(stat.st_rdev),
+        _ => false,
+    };
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: FIONREAD writes an integer to where the argument points; what has no such count leaves it.
+    unsafe { libc::ioctl(number, libc::FIONREAD, &raw mut waiting) };
+    let waiting = u64::try_from(waiting).unwrap_or_default();
+    is_stream.then(|| InheritedStream { number, waiting, is_at_end: is_at_end(number) })
+}
+
+/// Whether a character device is a terminal (Documentation/admin-guide/devices.txt of Linux): a virtual console, serial
+/// line or pseudo terminal, or a name for this process's own.
+pub(crate) fn is_terminal_device(device: libc::dev_t) -> bool {
+    match libc::major(device) {
+        4 | 136..=143 | 188 | 204 => true,
+        // `/dev/ptmx` makes a new one.
+        5 => libc::minor(device) != 2,
+        _ => false,
+    }
 }
 
 fn inherited(number: i32) -> Option<InheritedFile> {
     let stat = stat_of(number).filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)?;
     // SAFETY: takes integers only; a closed descriptor is an error, not a fault.
-    let passed_on = unsafe { libc::fcntl(number, libc::F_GETFD) } & libc::FD_CLOEXEC == 0;
-    // SAFETY: as above.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
     let access = flags & libc::O_ACCMODE;
     let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-    (passed_on && flags >= 0 && flags & libc::O_PATH == 0).then_some(InheritedFile {
+    (flags >= 0 && flags & libc::O_PATH == 0).then_some(InheritedFile {
         number,
         readable: access != libc::O_WRONLY,
         writable: access != libc::O_RDONLY,

@@ -16,6 +16,7 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 use super::abi::{self, Decoded, Made, Width};
 use super::address::{self, Address};
 use super::lives::{self, Ends, Kin, Life};
+use super::process::is_terminal_device;
 use super::ring::SharedRing;
 use super::target::{self, Look, Target, Unnamed};
 use crate::tracing::{Sink, now_ns};
@@ -67,6 +68,8 @@ pub(super) struct Orders {
     pub(super) ring: Option<Arc<SharedRing>>,
     /// Accesses under this folder are tracerun's own: the preload library.
     pub(super) own_folder: Option<Vec<u8>>,
+    /// The descriptors of this process that stand for streams which the command was given.
+    pub(super) streams: Vec<i32>,
     /// Let programs have `io_uring`.
     pub(super) allow_io_uring: bool,
 }
@@ -345,10 +348,8 @@ impl Judgement<'_> {
                 self.send(Event::Exit(Exit::Code(status)));
                 self.supervisor.forget(self.target.process);
             }
-            Meaning::ReadDescriptor(fd) => {
-                if self.target.shares(fd, 0) {
-                    self.send(Event::StdinRead);
-                }
+            Meaning::ReadDescriptor(fd) | Meaning::UseDescriptor(fd) => {
+                self.use_descriptor(self.target.thread, fd as u32);
             }
             Meaning::Connect { address, length } => self.address(call, address, length, AccessKind::Stat),
             Meaning::Bind { address, length } => self.address(call, address, length, AccessKind::Write),
@@ -389,6 +390,13 @@ impl Judgement<'_> {
         }
         match named {
             Ok(()) => Some(path),
+            Err(Unnamed::Stream(thread, fd)) => {
+                // Opened anew it is the same stream.
+                if touch.kind != AccessKind::Stat {
+                    self.use_descriptor(thread, fd);
+                }
+                None
+            }
             Err(Unnamed::Nothing | Unnamed::OwnProgram) => None,
             Err(Unnamed::Unreadable) => {
                 self.send(Event::Gap(Gap::UnreadablePath));
@@ -398,6 +406,14 @@ impl Judgement<'_> {
                 self.send(Event::Gap(Gap::UnresolvedDirectory));
                 None
             }
+        }
+    }
+
+    /// A descriptor is used, which may be one of the streams that the command was given.
+    fn use_descriptor(&self, thread: u32, fd: u32) {
+        let streams = &self.supervisor.orders.streams;
+        if let Some(&number) = streams.iter().find(|&&number| target::is_shared(thread, fd, number)) {
+            self.send(Event::StreamUsed(number));
         }
     }
 
@@ -474,6 +490,11 @@ impl Judgement<'_> {
                 path: Joined::absolute(path),
             }));
         };
+        let is_terminal = |stat: libc::stat| is_terminal_device(stat.st_rdev);
+        if touch.probes_terminal && look.before == Before::Other && look.stat.is_some_and(is_terminal) {
+            access(AccessKind::Stat, None);
+            return look;
+        }
         let Some(effect) = touch.effect else {
             let directory = touch.kind == AccessKind::Read && matches!(look.before, Before::Directory(_));
             access(if directory { AccessKind::Stat } else { touch.kind }, None);
@@ -580,7 +601,9 @@ impl Judgement<'_> {
                     _ => (None, Needs::Present),
                 };
                 let dir = libc::AT_FDCWD;
-                let touch = Touch { dir, name: Name::At(0), kind, effect, reads: false, needs, follow: true };
+                let (name, follow) = (Name::At(0), true);
+                let touch =
+                    Touch { dir, name, kind, effect, reads: false, probes_terminal: false, needs, follow };
                 self.record(call, touch, &path);
             }
         }

@@ -26,6 +26,8 @@ pub(super) enum Unnamed {
     Nothing,
     /// It is `/proc/self/exe`, by which the loader finds out where a program lies.
     OwnProgram,
+    /// It is what this descriptor of that thread stands for, which has no path.
+    Stream(u32, u32),
     /// Memory could not be read.
     Unreadable,
     /// The directory could not be told.
@@ -136,27 +138,38 @@ impl Target {
     /// a file of the project, and means something else in this process.
     fn through_proc(self, path: &[u8]) -> Option<Result<Vec<u8>, Unnamed>> {
         let mut parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
-        let link = match (parts.next()?, parts.next()?) {
-            (b"dev", b"stdin") => "fd/0".to_owned(),
-            (b"dev", b"stdout") => "fd/1".to_owned(),
-            (b"dev", b"stderr") => "fd/2".to_owned(),
-            (b"dev", b"fd") => format!("fd/{}", number(parts.next()?)?),
+        let (owner, link) = match (parts.next()?, parts.next()?) {
+            (b"dev", b"stdin") => (self, Link::Descriptor(0)),
+            (b"dev", b"stdout") => (self, Link::Descriptor(1)),
+            (b"dev", b"stderr") => (self, Link::Descriptor(2)),
+            (b"dev", b"fd") => (self, Link::Descriptor(number(parts.next()?)?)),
             (b"proc", owner) => {
                 let own = owner == b"self" || owner == b"thread-self" || number(owner) == Some(self.process);
-                if !own {
-                    return None;
-                }
-                match parts.next()? {
-                    b"cwd" => "cwd".to_owned(),
-                    b"root" => "root".to_owned(),
-                    b"exe" => "exe".to_owned(),
-                    b"fd" => format!("fd/{}", number(parts.next()?)?),
+                match (own, parts.next()?) {
+                    (true, b"cwd") => (self, Link::Named("cwd")),
+                    (true, b"root") => (self, Link::Named("root")),
+                    (true, b"exe") => (self, Link::Named("exe")),
+                    (true, b"fd") => (self, Link::Descriptor(number(parts.next()?)?)),
+                    (false, b"fd") => {
+                        let process = number(owner)?;
+                        let owner = Self { thread: process, process };
+                        (owner, Link::Descriptor(number(parts.next()?)?))
+                    }
                     _ => return None,
                 }
             }
             _ => return None,
         };
-        Some(self.link(&link).map(|mut real| {
+        let real = match link {
+            Link::Named(name) => owner.link(name),
+            Link::Descriptor(fd) => match owner.link(&format!("fd/{fd}")) {
+                Err(Unnamed::Nothing) => Err(Unnamed::Stream(owner.thread, fd)),
+                // The process can't look into that one either.
+                Err(Unnamed::NoDirectory) if owner.process != self.process => Err(Unnamed::Nothing),
+                real => real,
+            },
+        };
+        Some(real.map(|mut real| {
             for part in parts {
                 real.push(b'/');
                 real.extend_from_slice(part);
@@ -164,14 +177,20 @@ impl Target {
             real
         }))
     }
+}
 
-    /// Whether descriptor `fd` of the process is the same open pipe, terminal or file as `own` of this one.
-    pub(super) fn shares(self, fd: i32, own: i32) -> bool {
-        let theirs = std::fs::metadata(format!("/proc/{}/fd/{fd}", self.thread));
-        let ours = std::fs::metadata(format!("/proc/self/fd/{own}"));
-        let key = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino(), metadata.rdev());
-        matches!((theirs, ours), (Ok(theirs), Ok(ours)) if key(&theirs) == key(&ours))
-    }
+/// A link below `/proc/<thread>`.
+enum Link {
+    Named(&'static str),
+    Descriptor(u32),
+}
+
+/// Whether descriptor `fd` of a thread is the same open pipe, terminal or file as `own` of this process.
+pub(super) fn is_shared(thread: u32, fd: u32, own: i32) -> bool {
+    let theirs = std::fs::metadata(format!("/proc/{thread}/fd/{fd}"));
+    let ours = std::fs::metadata(format!("/proc/self/fd/{own}"));
+    let key = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino(), metadata.rdev());
+    matches!((theirs, ours), (Ok(theirs), Ok(ours)) if key(&theirs) == key(&ours))
 }
 
 fn number(digits: &[u8]) -> Option<u32> {

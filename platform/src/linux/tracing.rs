@@ -84,9 +84,10 @@ impl Tracee {
             sink: Arc::clone(&sink),
             ring: ring.clone(),
             own_folder: library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec()),
+            streams: command.streams.clone(),
             allow_io_uring: command.io_uring == IoUring::Allow,
         };
-        let filter = || filter::build(cookie, command.watch_stdin, loader::find());
+        let filter = || filter::build(cookie, &command.streams, loader::find());
         let mut refusals = Vec::new();
         if command.capture.tries(Capture::Seccomp) {
             let mut spawned = Net::spawn(&mut child, filter(), orders(&shared));

@@ -5,9 +5,9 @@
 //! of [`interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
 
 use super::meaning::{
-    CWD, Meaning, descriptor_metadata_changed, directory_changed, directory_changed_to, executed,
-    handle_asked, link_read, linked, listed, looked_up, made, metadata_changed, mounted, opened, removed,
-    renamed, truncated,
+    CWD, Meaning, descriptor_controlled, descriptor_metadata_changed, directory_changed,
+    directory_changed_to, executed, handle_asked, link_read, linked, listed, looked_up, made,
+    metadata_changed, mounted, opened, removed, renamed, truncated,
 };
 
 /// Expands `$with!` with the table of watched system calls.
@@ -119,8 +119,20 @@ macro_rules! watched_calls {
             sendmsg __NR_sendmsg (_fd, messages, _flags) = Meaning::SendMessages { messages, count: 1 };
             sendmmsg __NR_sendmmsg (_fd, messages, count, _flags) = Meaning::SendMessages { messages, count };
             io_uring_setup __NR_io_uring_setup (_entries, _parameters) = Meaning::IoUring;
+
             read __NR_read (fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
             readv __NR_readv (fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);
+            recvfrom __NR_recvfrom (fd, _buffer, _size, _flags, _address, _length) = Meaning::ReadDescriptor(fd as i32);
+            recvmsg __NR_recvmsg (fd, _message, _flags) = Meaning::ReadDescriptor(fd as i32);
+            splice __NR_splice (fd, _offset, _to, _to_offset, _size, _flags) = Meaning::ReadDescriptor(fd as i32);
+            tee __NR_tee (fd, _to, _size, _flags) = Meaning::ReadDescriptor(fd as i32);
+            write __NR_write (fd, _buffer, _size) = Meaning::UseDescriptor(fd as i32);
+            writev __NR_writev (fd, _vector, _count) = Meaning::UseDescriptor(fd as i32);
+            dup __NR_dup (fd) = Meaning::UseDescriptor(fd as i32);
+            #[cfg(target_arch = "x86_64")]
+            dup2 __NR_dup2 (fd, _to) = Meaning::UseDescriptor(fd as i32);
+            dup3 __NR_dup3 (fd, _to, _flags) = Meaning::UseDescriptor(fd as i32);
+            fcntl __NR_fcntl (fd, command, _argument) = descriptor_controlled(fd, command);
         }
     };
 }

@@ -41,6 +41,9 @@ pub struct Touch {
     /// Whether a `write` or `delete` also gives away what was there: `O_RDWR`, or a rename, which makes the old
     /// content appear elsewhere.
     pub reads: bool,
+    /// Whether a terminal is only asked for: shells open theirs for reading and writing without blocking (`O_RDWR` and
+    /// `O_NONBLOCK`) to see whether they have one.
+    pub probes_terminal: bool,
     /// What must be there.
     pub needs: Needs,
     /// Whether a symbolic link at the end of the name is followed.
@@ -49,7 +52,16 @@ pub struct Touch {
 
 impl Touch {
     const fn look(dir: u64, name: Name, kind: AccessKind, follow: bool) -> Self {
-        Self { dir: dir as i32, name, kind, effect: None, reads: false, needs: Needs::Present, follow }
+        Self {
+            dir: dir as i32,
+            name,
+            kind,
+            effect: None,
+            reads: false,
+            probes_terminal: false,
+            needs: Needs::Present,
+            follow,
+        }
     }
 
     const fn write(dir: u64, name: Name, effect: Effect, needs: Needs, follow: bool) -> Self {
@@ -59,6 +71,7 @@ impl Touch {
             kind: AccessKind::Write,
             effect: Some(effect),
             reads: false,
+            probes_terminal: false,
             needs,
             follow,
         }
@@ -71,6 +84,7 @@ impl Touch {
             kind: AccessKind::Delete,
             effect: Some(Effect::Replace),
             reads: false,
+            probes_terminal: false,
             needs: Needs::Present,
             follow: false,
         }
@@ -97,8 +111,11 @@ pub enum Meaning {
     },
     /// The process exits with this status.
     Exit(u8),
-    /// A descriptor is read, which matters when it is the inherited standard input.
+    /// A descriptor is read, which matters when it is a stream that the command was given.
     ReadDescriptor(i32),
+    /// A descriptor is written to or given another number, which matters when it is such a stream, and none of the
+    /// standard ones: shells put those aside and back without using them.
+    UseDescriptor(i32),
     /// A socket is connected, or a datagram sent, to the address at `address` of `length` bytes.
     Connect {
         /// Address of a `struct sockaddr`; 0 for none.
@@ -156,6 +173,7 @@ const O_RDWR: u64 = 0o2;
 const O_CREAT: u64 = 0o100;
 const O_EXCL: u64 = 0o200;
 const O_TRUNC: u64 = 0o1000;
+const O_NONBLOCK: u64 = 0o4000;
 const O_PATH: u64 = 0o10_000_000;
 #[cfg(target_arch = "aarch64")]
 const O_DIRECTORY: u64 = 0o40_000;
@@ -215,6 +233,7 @@ pub(super) const fn opened(dir: u64, path: u64, flags: u64) -> Meaning {
     };
     let mut touch = Touch::write(dir, at, effect, needs, follow);
     touch.reads = reads;
+    touch.probes_terminal = flags & (O_ACCMODE | O_NONBLOCK) == O_RDWR | O_NONBLOCK;
     Meaning::Touch(touch)
 }
 
@@ -243,6 +262,17 @@ pub(super) const fn metadata_changed(dir: u64, path: u64, flags: u64) -> Meaning
 /// fchmod, fchown, fsetxattr.
 pub(super) const fn descriptor_metadata_changed(fd: u64) -> Meaning {
     Meaning::Touch(Touch::write(fd, Name::Descriptor, Effect::Metadata, Needs::Present, true))
+}
+
+/// fcntl(2), which can give a descriptor another number.
+pub(super) const fn descriptor_controlled(fd: u64, command: u64) -> Meaning {
+    /// `F_DUPFD` and `F_DUPFD_CLOEXEC` of linux/fcntl.h.
+    const COPIES: [u32; 2] = [0, 1030];
+    if command as u32 == COPIES[0] || command as u32 == COPIES[1] {
+        Meaning::UseDescriptor(fd as i32)
+    } else {
+        Meaning::Nothing
+    }
 }
 
 /// truncate(2): what is kept of the old content shows through.

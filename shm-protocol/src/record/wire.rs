@@ -27,7 +27,7 @@ const FORK: u8 = 4;
 const INSTRUMENTED: u8 = 5;
 const EXIT: u8 = 6;
 const GAP: u8 = 7;
-const STDIN_READ: u8 = 8;
+const STREAM_USED: u8 = 8;
 const NETWORK: u8 = 9;
 const IO_URING_REFUSED: u8 = 10;
 const KILLED: u8 = 11;
@@ -122,7 +122,10 @@ impl<'a> Record<'a> {
                 (KILLED, [p0, p1, p2, p3, signal, 0, 0, 0])
             }
             Event::Gap(gap) => (GAP, u64::from(gap as u8).to_le_bytes()),
-            Event::StdinRead => (STDIN_READ, [0; DETAIL]),
+            Event::StreamUsed(number) => {
+                let [n0, n1, n2, n3] = number.to_le_bytes();
+                (STREAM_USED, [n0, n1, n2, n3, 0, 0, 0, 0])
+            }
             Event::Network(_) => (NETWORK, [0; DETAIL]),
             Event::IoUringRefused => (IO_URING_REFUSED, [0; DETAIL]),
         }
@@ -157,7 +160,9 @@ fn event(tag: u8, detail: [u8; DETAIL], rest: &[u8]) -> Result<Event<'_>, BadRec
         (GAP, [gap, 0, 0, 0, 0, 0, 0, 0]) => Gap::from_wire(gap).map(Event::Gap).ok_or(BadRecord::Value),
         (EXEC_FAILED, _) => zeros(detail, Event::ExecFailed),
         (INSTRUMENTED, _) => zeros(detail, Event::Instrumented),
-        (STDIN_READ, _) => zeros(detail, Event::StdinRead),
+        (STREAM_USED, [n0, n1, n2, n3, 0, 0, 0, 0]) => {
+            Ok(Event::StreamUsed(i32::from_le_bytes([n0, n1, n2, n3])))
+        }
         (IO_URING_REFUSED, _) => zeros(detail, Event::IoUringRefused),
         _ => Err(BadRecord::Value),
     }
@@ -300,7 +305,7 @@ mod tests {
             Event::Exit(Exit::Code(255)),
             Event::Exit(Exit::Signal(9)),
             Event::Killed { child: u32::MAX, signal: 9 },
-            Event::StdinRead,
+            Event::StreamUsed(i32::MAX),
             Event::Network(b"localhost:80"),
             Event::IoUringRefused,
         ];
