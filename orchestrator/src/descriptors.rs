@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 
 use platform::process::{
-    InheritedFile, InheritedStream, StandardInput, inherited_files, inherited_streams, output_files,
-    output_streams_are_one, rest_of, standard_input,
+    InheritedFile, InheritedStream, StandardInput, ignores_sigpipe, inherited_files, inherited_streams,
+    output_files, output_streams_are_one, rest_of, standard_input, was_closed,
 };
 use platform::tracing::MOST_STREAMS;
 
@@ -21,6 +21,9 @@ impl Terminal {
             one: output_streams_are_one(),
             stdout: io::stdout().is_terminal(),
             stderr: io::stderr().is_terminal(),
+            stdout_closed: was_closed(1),
+            stderr_closed: was_closed(2),
+            ignores_sigpipe: ignores_sigpipe(),
             files: output_files(),
             inherited: inherited_files().into_iter().map(|file| (file.clone(), rest(&file))).collect(),
             streams,
@@ -62,6 +65,7 @@ impl StdinKey {
     #[must_use]
     pub fn of_this_process() -> Self {
         match standard_input() {
+            StandardInput::Closed => Self::Closed,
             StandardInput::Empty => Self::Empty,
             StandardInput::File => rest_of(0).and_then(Digest::of_reader).map_or(Self::Stream, Self::File),
             StandardInput::Stream => Self::Stream,

@@ -37,7 +37,7 @@ pub fn miss(reason: &MissReason) -> String {
             format!("{name}, set by option or in tracerun.toml, is not what it was in the last stored run")
         }
         MissReason::Terminal => {
-            "whether output goes to a terminal, or both streams to one place, is not as in the last stored run".to_owned()
+            "where output goes to (a terminal, both streams to one place, nowhere) is not as in the last stored run".to_owned()
         }
         MissReason::Place => "the root or the name of the working directory is another".to_owned(),
         MissReason::Unknown => "no stored run saw just this".to_owned(),
@@ -200,6 +200,9 @@ fn gap_advice(gap: Gap) -> Option<&'static str> {
         }
         Gap::RingFull | Gap::BadRecord | Gap::SupervisorFailed => Some("run it again"),
         Gap::Survivor => Some("stop that process before the command ends"),
+        Gap::LostPrivileges => {
+            Some("run it without tracerun, or with --capture preload, or run tracerun as root")
+        }
         Gap::UnreadablePath | Gap::UnresolvedDirectory | Gap::OpenByHandle | Gap::Platform => None,
     }
 }
@@ -242,6 +245,9 @@ pub fn gap(gap: Gap) -> &'static str {
         Gap::Survivor => "outlived the run",
         Gap::SupervisorFailed => "could not be watched to the end",
         Gap::Platform => "can't be watched completely on this system",
+        Gap::LostPrivileges => {
+            "gives privileges to whoever executes it, and could not: a run that an ordinary user traces completely must do without"
+        }
     }
 }
 

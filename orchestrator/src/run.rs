@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
-use platform::process::{CommandState, exit_of};
+use platform::process::{CommandState, exit_of, keep_as_given};
 use platform::terminal::ReadMarks;
 use platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, SpawnError, Tracee, now_ns};
 use shm_protocol::access::AccessKind;
@@ -22,7 +22,7 @@ use crate::cache::{
 };
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
-use crate::footprint::{Footprint, RunFacts, Uncacheable, judge, teller};
+use crate::footprint::{Footprint, RunFacts, TerminalLoss, Uncacheable, judge, teller};
 use crate::runner::{self, Server, Told};
 use crate::stdio::{Output, Passage, Tee, give_input};
 use crate::task::{ActionKey, Task};
@@ -100,6 +100,8 @@ pub struct Report {
     pub io_uring_refused: Vec<String>,
     /// What the store could not do; the command has run all the same.
     pub trouble: Option<String>,
+    /// Why not all that the command printed, or would have, could be passed on.
+    pub refused_output: Option<io::ErrorKind>,
 }
 
 /// Why a command was not run.
@@ -157,9 +159,11 @@ pub fn trace(
         streams: task.watched_streams(),
     };
     let collector = Arc::new(Collector::new(now_ns(), barrier));
+    follow(CommandState::Starts);
     let mut tracee = match Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>) {
         Ok(tracee) => tracee,
         Err(error) => {
+            follow(CommandState::Ended);
             server.map(Server::finish);
             return Err(error.into());
         }
@@ -199,7 +203,9 @@ pub fn run(
     let found = if mode.force { Ok(Lookup::Miss(Missed::default())) } else { store.look_up(task) };
     let Missed { reasons, against } = match found {
         Ok(Lookup::Hit(entry)) => match replay(&entry, store, mode.mtime, passage) {
-            Ok(()) => return Ok(hit(task, store, &entry, id, began)),
+            Ok(refused) => {
+                return Ok(Report { refused_output: refused, ..hit(task, store, &entry, id, began) });
+            }
             Err(error) => {
                 trouble = Some(error.to_string());
                 Missed { reasons: vec![MissReason::Damaged], against: Some(entry.run()) }
@@ -230,6 +236,11 @@ pub fn run(
         .is_none()
         .then(|| "its tools could not reach the runner: what they declare is not known".to_owned());
     let told = told.unwrap_or_default();
+    let (printed, refused_output) = match output {
+        Output::Whole(chunks) => (Ok(chunks), None),
+        Output::Lost(loss) => (Err(loss), None),
+        Output::Refused(kind) => (Err(TerminalLoss::Cut), Some(kind)),
+    };
     let facts = |started| RunFacts {
         trace: &trace,
         started,
@@ -238,13 +249,13 @@ pub fn run(
         known: store.known(),
         terminals: &terminals,
     };
-    let judged = match (barrier, output) {
+    let judged = match (barrier, printed) {
         _ if lost.is_some() => Err(Refusal::Store(lost.unwrap_or_default())),
         (Err(error), _) => Err(Refusal::Store(error.to_string())),
-        (Ok(started), Output::Whole(terminal)) => judge(task, &facts(started), &declarations)
+        (Ok(started), Ok(terminal)) => judge(task, &facts(started), &declarations)
             .map(|footprint| (footprint, terminal))
             .map_err(Refusal::Uncacheable),
-        (Ok(started), Output::Lost(loss)) => {
+        (Ok(started), Err(loss)) => {
             // What else speaks against it is more telling than lost output.
             let judged = judge(task, &facts(started), &declarations);
             Err(Refusal::Uncacheable(judged.err().unwrap_or(Uncacheable::Terminal(loss))))
@@ -263,6 +274,7 @@ pub fn run(
         saved: None,
         io_uring_refused: trace.io_uring_refused().collect(),
         trouble: None,
+        refused_output,
     };
     let mut added = 0;
     let outcome = match judged {
@@ -321,13 +333,16 @@ pub fn run_plainly(
     let mut command = process::Command::new(program);
     command.args(arguments).current_dir(&task.cwd).env_clear();
     command.envs(task.environment.iter().map(|(name, value)| (name, value)));
-    let mut child = command.spawn().map_err(|source| {
+    keep_as_given(&mut command);
+    follow(CommandState::Starts);
+    let spawned = command.spawn().map_err(|source| {
         let program = program.display().to_string();
         match source.kind() {
             io::ErrorKind::NotFound => SpawnError::NotFound { program },
             _ => SpawnError::NotExecutable { program, source },
         }
-    })?;
+    });
+    let mut child = spawned.inspect_err(|_| follow(CommandState::Ended))?;
     follow(CommandState::Runs(child.id()));
     let status = child.wait();
     follow(CommandState::Ended);
@@ -341,6 +356,7 @@ pub fn run_plainly(
         saved: None,
         io_uring_refused: Vec::new(),
         trouble: None,
+        refused_output: None,
     })
 }
 
@@ -350,17 +366,18 @@ enum Refusal {
     Store(String),
 }
 
-/// Restores and replays; on an error the terminal has seen nothing yet, and every file is whole.
-fn replay(entry: &Entry, store: &Store, mtime: Mtime, passage: &Passage) -> Result<(), String> {
+/// Restores and replays; on an error the terminal has seen nothing yet, and every file is whole. Says why the terminal did
+/// not take it all: the command would have been told so, and ended.
+fn replay(
+    entry: &Entry,
+    store: &Store,
+    mtime: Mtime,
+    passage: &Passage,
+) -> Result<Option<io::ErrorKind>, String> {
     let terminal = entry.terminal(store).map_err(|error| error.to_string())?;
     entry.restore(store, mtime).map_err(|error| error.to_string())?;
-    for chunk in terminal {
-        // Nobody reads any more: the command would have been told so, and ended.
-        if passage(chunk.stream, &chunk.bytes).is_err() {
-            break;
-        }
-    }
-    Ok(())
+    let passed = terminal.iter().try_for_each(|chunk| passage(chunk.stream, &chunk.bytes));
+    Ok(passed.err().map(|error| error.kind()))
 }
 
 fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) -> Report {
@@ -381,6 +398,7 @@ fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) 
         saved: Some(saved),
         io_uring_refused: Vec::new(),
         trouble,
+        refused_output: None,
     }
 }
 

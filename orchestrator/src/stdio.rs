@@ -26,6 +26,8 @@ pub enum Output {
     Whole(Vec<OutputChunk>),
     /// Not all of it was seen, or kept.
     Lost(TerminalLoss),
+    /// Where it was passed on to did not take it all.
+    Refused(io::ErrorKind),
 }
 
 /// Takes all that comes from standard input into a file that nobody else knows, made in `folder` under a name of its
@@ -136,7 +138,7 @@ impl From<Writer> for Stdio {
 struct Kept {
     chunks: Vec<OutputChunk>,
     length: usize,
-    cut: bool,
+    refused: Option<io::ErrorKind>,
 }
 
 impl Tee {
@@ -210,8 +212,8 @@ impl Tee {
         };
         let all_ended = marked.iter().all(ended);
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
-        if kept.cut {
-            Output::Lost(TerminalLoss::Cut)
+        if let Some(kind) = kept.refused {
+            Output::Refused(kind)
         } else if !all_ended {
             Output::Lost(TerminalLoss::StillOpen)
         } else if kept.length > AT_MOST {
@@ -255,8 +257,8 @@ impl Drain {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
                 Err(error) => Err(error),
             };
-            if passed.is_err() {
-                self.kept().cut = true;
+            if let Err(error) = passed {
+                self.kept().refused = Some(error.kind());
                 return;
             }
         }
@@ -356,7 +358,7 @@ mod tests {
     fn when_nobody_reads_any_more_the_command_learns_it() {
         let passage: Passage = Arc::new(|_, _: &[u8]| Err(io::ErrorKind::BrokenPipe.into()));
         let (output, status) = run("exec yes", false, &passage);
-        assert_eq!((output, status), (Output::Lost(TerminalLoss::Cut), None));
+        assert_eq!((output, status), (Output::Refused(io::ErrorKind::BrokenPipe), None));
     }
 
     #[test]

@@ -43,12 +43,25 @@ pub struct Terminal {
     pub stdout: bool,
     /// Standard error is a terminal.
     pub stderr: bool,
+    /// Standard output is closed.
+    pub stdout_closed: bool,
+    /// Standard error is closed.
+    pub stderr_closed: bool,
+    /// Whoever writes to a pipe that nobody reads gets an error and no SIGPIPE.
+    pub ignores_sigpipe: bool,
     /// The regular files among them: they are not the command's to observe or to make.
     pub files: Vec<PathBuf>,
     /// The files that it inherits besides, each with a digest of what is left to be read of it.
     pub inherited: Vec<(InheritedFile, Digest)>,
     /// The streams that it inherits, standard input among them, but for those by which jobs agree on their number.
     pub streams: Vec<InheritedStream>,
+}
+
+impl Terminal {
+    fn facts(&self) -> [bool; 6] {
+        let Self { one, stdout, stderr, stdout_closed, stderr_closed, ignores_sigpipe, .. } = *self;
+        [one, stdout, stderr, stdout_closed, stderr_closed, ignores_sigpipe]
+    }
 }
 
 /// What the environment says of how the commands that run at the same time agree on how many they are. What goes
@@ -85,6 +98,8 @@ impl Jobserver {
 /// Standard input, as far as it is known before the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StdinKey {
+    /// There is none.
+    Closed,
     /// Nothing can come from it.
     Empty,
     /// A file; this is the digest of what is left to read of it.
@@ -194,7 +209,8 @@ pub struct KeyParts {
     pub(crate) variables: Vec<(Bytes, Digest)>,
     pub(crate) umask: u32,
     pub(crate) stdin: StdinKey,
-    pub(crate) terminal: (bool, bool, bool),
+    /// What is said of the output, in the order of [`Terminal`].
+    pub(crate) terminal: [bool; 6],
     /// The inherited files by descriptor.
     pub(crate) inherited: Vec<(i32, Digest)>,
     /// The settings by name, each with a digest of what it says.
@@ -218,13 +234,15 @@ impl Task {
         for (name, value) in &parts.settings {
             key.field(name.as_bytes()).digest(*value);
         }
-        let (one, stdout, stderr) = parts.terminal;
-        key.number(one.into()).number(stdout.into()).number(stderr.into());
+        for fact in parts.terminal {
+            key.number(fact.into());
+        }
         key.number(parts.inherited.len() as u64);
         for (number, rest) in &parts.inherited {
             key.number(u64::from(number.unsigned_abs())).digest(*rest);
         }
         match self.stdin {
+            StdinKey::Closed => key.field(b"closed"),
             StdinKey::Empty => key.field(b"empty"),
             StdinKey::File(digest) => key.field(b"file").digest(digest),
             StdinKey::Taken(digest) => key.field(b"taken").digest(digest),
@@ -257,7 +275,7 @@ impl Task {
             variables: self.tracked(),
             umask: self.umask,
             stdin: self.stdin,
-            terminal: (self.terminal.one, self.terminal.stdout, self.terminal.stderr),
+            terminal: self.terminal.facts(),
             inherited: self.terminal.inherited.iter().map(|(file, rest)| (file.number, *rest)).collect(),
             settings: self.policy.settings(),
             place: place.finish(),

@@ -16,18 +16,25 @@ pub fn umask() -> u32 {
 /// What this process has to know of its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandState {
+    /// It is about to be started; told once more as one of the others.
+    Starts,
     /// It runs, as the process with this id.
     Runs(u32),
     /// It has ended.
     Ended,
 }
 
-/// While the command runs SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 do not end this process: those that
-/// were sent to it alone are passed on to the command; those from the terminal have reached it already, as SIGTSTP
-/// has. When it has ended they do again what they did before. Terminals made by [`crate::terminal::like`] follow the
+/// From when the command starts until it has ended SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 do not end
+/// this process: those that were sent to it alone are passed on to the command, once it runs; those from the terminal
+/// have reached it already, as SIGTSTP has. When it has ended they do again what they did before. Terminals made by [`crate::terminal::like`] follow the
 /// size of the real one.
 pub fn follow(command: CommandState) {
     os::process::follow(command);
+}
+
+/// Has a command find its standard streams closed and SIGPIPE ignored where this process was started so.
+pub fn keep_as_given(command: &mut Command) {
+    os::origin::keep_as_given(command);
 }
 
 /// Starts a program that goes on behind the back of this process, without its streams and its terminal's signals.
@@ -48,7 +55,9 @@ pub fn end_like(exit: Exit) -> ! {
 /// What standard input is, as far as caching is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StandardInput {
-    /// Closed, or what nothing comes from: `/dev/null`, a pipe that nobody writes to.
+    /// Closed.
+    Closed,
+    /// What nothing comes from: `/dev/null`, a pipe that nobody writes to.
     Empty,
     /// A regular file.
     File,
@@ -107,6 +116,19 @@ pub struct InheritedStream {
     pub(crate) waiting: u64,
     /// Nothing waits, and nobody can write to it any more.
     pub(crate) is_at_end: bool,
+}
+
+/// Whether a standard stream of this process, 0 to 2, was closed. (What stands for it is `/dev/null`.) The command finds
+/// it closed, too.
+#[must_use]
+pub fn was_closed(number: i32) -> bool {
+    os::origin::was_closed(number)
+}
+
+/// Whether this process was told to ignore SIGPIPE: the command is told so, too.
+#[must_use]
+pub fn ignores_sigpipe() -> bool {
+    os::origin::ignores_sigpipe()
 }
 
 /// The streams that this process was given, by descriptor: standard input if it is one, and those that are no standard

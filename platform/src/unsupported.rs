@@ -114,6 +114,18 @@ pub(crate) mod terminal {
     }
 }
 
+pub(crate) mod origin {
+    pub(crate) fn was_closed(_: i32) -> bool {
+        false
+    }
+
+    pub(crate) fn ignores_sigpipe() -> bool {
+        false
+    }
+
+    pub(crate) fn keep_as_given(_: &mut std::process::Command) {}
+}
+
 pub(crate) mod read_marks {
     use std::path::Path;
 

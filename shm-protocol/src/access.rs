@@ -222,11 +222,13 @@ pub enum Gap {
     SupervisorFailed = 11,
     /// This platform cannot be traced completely yet.
     Platform = 12,
+    /// A program was executed that gives privileges, which the capture has kept it from doing (`no_new_privs`, or ptrace).
+    LostPrivileges = 13,
 }
 
 impl Gap {
     /// Every gap.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ForeignAbi,
         Self::UnreadablePath,
         Self::UnresolvedDirectory,
@@ -239,13 +241,14 @@ impl Gap {
         Self::Survivor,
         Self::SupervisorFailed,
         Self::Platform,
+        Self::LostPrivileges,
     ];
 
     /// The gap with this wire value.
     #[must_use]
     pub const fn from_wire(value: u8) -> Option<Self> {
         match value {
-            1..=12 => Some(Self::ALL[value as usize - 1]),
+            1..=13 => Some(Self::ALL[value as usize - 1]),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Real programs behave the same traced and untraced: exit status, output and what they leave behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -235,6 +236,46 @@ fn a_program_that_becomes_another_user_or_takes_another_root_is_not_told_of_ours
     if works(&["/usr/bin/python3", "--version"]) {
         let (_, said) = assert_same(&nothing, &["/usr/bin/python3", "-c", script]);
         assert!(said.stdout.contains("stderr=b''"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_program_that_an_ordinary_users_run_keeps_from_its_privileges_is_named_and_the_run_not_stored() {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(!tracerun_tests::required(), "only root can become somebody else");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let copy = |from: &Path, name: &str, mode| {
+        fs::copy(from, sandbox.path(name)).expect("copied");
+        fs::set_permissions(sandbox.path(name), fs::Permissions::from_mode(mode)).expect("set");
+    };
+    copy(&tracerun_tests::tracerun(), "tracerun", 0o755);
+    copy(Path::new("/usr/bin/id"), "privileged-id", 0o4755);
+    copy(Path::new("/usr/bin/id"), "plain-id", 0o755);
+    for name in ["", "project", "home"] {
+        fs::set_permissions(sandbox.top().join(name), fs::Permissions::from_mode(0o777)).expect("set");
+    }
+    let ordinary = |id: &str| {
+        let mut command = sandbox.command("setpriv");
+        command.args([
+            "--reuid",
+            "65534",
+            "--regid",
+            "65534",
+            "--clear-groups",
+            "./tracerun",
+            "--",
+            id,
+            "-u",
+        ]);
+        let output = command.output().expect("setpriv runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(ordinary("./plain-id").ends_with(", stored\n"), "{}", ordinary("./plain-id"));
+    for _ in 0..2 {
+        let said = ordinary("./privileged-id");
+        assert!(said.contains("not cached: `./privileged-id -u` gives privileges"), "{said}");
     }
 }
 

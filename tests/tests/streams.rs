@@ -201,3 +201,30 @@ fn a_command_that_uses_the_file_that_its_output_goes_to_is_not_stored() {
         assert!(line(&output).contains(outcome), "{}", line(&output));
     }
 }
+
+#[test]
+fn a_command_finds_closed_streams_closed_and_sigpipe_as_it_was() {
+    let sandbox = Sandbox::new();
+    sandbox.write("look", "for n in 0 1 2; do test -e /proc/self/fd/$n && echo $n; done > open; grep SigIgn /proc/self/status >> open\n");
+    for around in ["", "exec <&-;", "exec >&-;", "exec 2>&-;", "exec >&- 2>&-;", "trap '' PIPE;"] {
+        let look = |run: &str| {
+            shell(&sandbox, &format!("{around} {run} sh look"));
+            sandbox.read("open")
+        };
+        let untraced = look("");
+        assert_eq!(look("$T -q --no-store --"), untraced, "{around}");
+    }
+}
+
+#[test]
+fn output_that_can_not_be_passed_on_is_no_success() {
+    let sandbox = Sandbox::new();
+    for _ in 0..2 {
+        let full = shell(&sandbox, "$T -- echo lost > /dev/full; echo $? >&2");
+        assert!(line(&full).contains("can't write the command's output"), "{}", line(&full));
+        assert!(line(&full).ends_with("125\n"), "{}", line(&full));
+    }
+    shell(&sandbox, "$T -- seq 1 100000 > /dev/null");
+    let unread = shell(&sandbox, "{ $T -- seq 1 100000; echo $? >&2; } | true");
+    assert!(line(&unread).ends_with("hit\n141\n"), "{}", line(&unread));
+}

@@ -1,7 +1,6 @@
 //! Commands on a terminal: what they find there, and what a person sees and can do, as without tracerun.
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::{Duration, Instant};
 
 use nix::sys::termios::LocalFlags;
 use tracerun_tests::have;
@@ -151,12 +150,7 @@ fn a_terminal_that_hangs_up_ends_the_command() {
     ]));
     terminal.shows("ready");
     terminal.hangs_up();
-    // One that hangs up before tracerun follows the command ends tracerun itself, and thereby the command a moment later.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !sandbox.path("hung-up").exists() {
-        assert!(Instant::now() < deadline, "the command was told");
-        std::thread::yield_now();
-    }
+    assert!(sandbox.path("hung-up").exists(), "the command was told");
 }
 
 #[test]

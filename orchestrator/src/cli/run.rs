@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::process::Command;
 use std::time::Duration;
 
-use platform::process::{follow, spawn_behind, umask};
+use platform::process::{follow, ignores_sigpipe, spawn_behind, umask};
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -18,7 +18,7 @@ use tracerun::stdio::{take_input, to_own_streams};
 use tracerun::task::{Jobserver, Policy, StdinKey, Task, Terminal};
 
 use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
-use super::{Failure, Place, create_file, duration, print, say, write_to};
+use super::{FAILED, Failure, Place, create_file, duration, print, say, write_to};
 
 pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Failure> {
     let RunArguments { task: options, dry_run, format, force, no_store, mtime, summary: summary_path, argv } =
@@ -62,6 +62,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         Err(error) => run_plainly(&task, error, &mut follow)?,
     };
 
+    let is_hit = matches!(report.record.outcome, Outcome::Hit { .. });
     if !common.quiet {
         // One line is enough to say that the store fails.
         let told = matches!(report.record.outcome, Outcome::StoreFailed { .. });
@@ -84,8 +85,20 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         let summary = summary(&report);
         write_to(&path, file, |file| serde_json::to_writer(file, &summary).map_err(io::Error::from));
     }
-    Ok(report.record.exit)
+    Ok(match report.refused_output {
+        // It has been told, and ended as it pleased.
+        Some(io::ErrorKind::BrokenPipe) if !is_hit => report.record.exit,
+        Some(io::ErrorKind::BrokenPipe) if !ignores_sigpipe() => Exit::Signal(SIGPIPE),
+        Some(kind) => {
+            say(&format!("can't write the command's output: {kind}"));
+            if report.record.exit == Exit::Code(0) { FAILED } else { report.record.exit }
+        }
+        None => report.record.exit,
+    })
 }
+
+/// By which a command ends that writes to a pipe which nobody reads.
+const SIGPIPE: u8 = 13;
 
 /// Lets another process collect the store if it grows beyond its limit: nobody has to wait for that. Where it can't be
 /// started, the next run tries again.

@@ -3,6 +3,7 @@
 pub(crate) mod fifo;
 pub(crate) mod files;
 pub(crate) mod inject;
+pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod read_marks;
 pub(crate) mod terminal;
@@ -22,6 +23,7 @@ mod memory;
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 mod module;
 mod net;
+mod privileges;
 mod ptrace;
 mod ring;
 mod seccomp;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::signal::{SigSet, Signal, raise};
 use shm_protocol::record::Exit;
@@ -22,7 +22,21 @@ pub(crate) fn umask() -> u32 {
 /// The process that signals are passed on to; 0 for none.
 static COMMAND: AtomicI32 = AtomicI32::new(0);
 
+/// The process that passes them on.
+static OWN: AtomicU32 = AtomicU32::new(0);
+
+/// The signals that came before there was a process to pass them on to, one bit for each.
+static EARLY: AtomicU64 = AtomicU64::new(0);
+
 extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    if std::process::id() != OWN.load(Ordering::Relaxed) {
+        // The command's process, which executes nothing yet: it ends as it would then.
+        // SAFETY: async-signal-safe; SIG_DFL is a valid disposition.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: async-signal-safe; takes an integer.
+        unsafe { libc::raise(signal) };
+        return;
+    }
     // SAFETY: the kernel gives a handler installed with SA_SIGINFO a valid `info`.
     let code = unsafe { (*info).si_code };
     // What the terminal sends (SI_KERNEL) reaches the whole foreground group, the command with it; but that it is
@@ -31,10 +45,19 @@ extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
     if code == libc::SI_KERNEL && !(signal == libc::SIGHUP && leads()) {
         return;
     }
+    EARLY.fetch_or(1 << signal, Ordering::Relaxed);
+    pass_on_early();
+}
+
+/// Passes on what came before, if there is a process to pass it on to.
+fn pass_on_early() {
     let command = COMMAND.load(Ordering::Relaxed);
     if command > 0 {
-        // SAFETY: kill is async-signal-safe and takes integers.
-        unsafe { libc::kill(command, signal) };
+        let early = EARLY.swap(0, Ordering::Relaxed);
+        for signal in PASSED_ON.into_iter().filter(|signal| early & 1 << signal != 0) {
+            // SAFETY: kill is async-signal-safe and takes integers.
+            unsafe { libc::kill(command, signal) };
+        }
     }
 }
 
@@ -57,11 +80,23 @@ static BEFORE: [AtomicUsize; 6] = [const { AtomicUsize::new(libc::SIG_DFL) }; 6]
 
 pub(crate) fn follow(command: CommandState) {
     match command {
+        CommandState::Starts => {
+            OWN.store(std::process::id(), Ordering::Relaxed);
+            for (&signal, before) in PASSED_ON.iter().zip(&BEFORE) {
+                let found = handle(signal, pass_on as *const () as usize);
+                before.store(found, Ordering::Relaxed);
+                if found == libc::SIG_IGN {
+                    // The command is to find it ignored, too.
+                    handle(signal, libc::SIG_IGN);
+                }
+            }
+        }
         CommandState::Runs(pid) => {
             COMMAND.store(pid as i32, Ordering::Relaxed);
-            for (&signal, before) in PASSED_ON.iter().zip(&BEFORE) {
-                before.store(handle(signal, pass_on as *const () as usize), Ordering::Relaxed);
+            for signal in PASSED_ON {
+                handle(signal, pass_on as *const () as usize);
             }
+            pass_on_early();
             handle(libc::SIGWINCH, resized as *const () as usize);
             // It may have become another since the terminal was made.
             super::terminal::follow_size();
@@ -71,6 +106,11 @@ pub(crate) fn follow(command: CommandState) {
             COMMAND.store(0, Ordering::Relaxed);
             for (&signal, before) in PASSED_ON.iter().zip(&BEFORE) {
                 handle(signal, before.load(Ordering::Relaxed));
+                if EARLY.fetch_and(!(1 << signal), Ordering::Relaxed) & 1 << signal != 0 {
+                    // There was no command to take it.
+                    // SAFETY: takes an integer.
+                    unsafe { libc::raise(signal) };
+                }
             }
         }
     }
@@ -123,6 +163,9 @@ pub(crate) fn stat_of(fd: i32) -> Option<libc::stat> {
 }
 
 pub(crate) fn standard_input() -> StandardInput {
+    if super::origin::was_closed(0) {
+        return StandardInput::Closed;
+    }
     let Some(stat) = stat_of(0) else {
         return StandardInput::Empty;
     };

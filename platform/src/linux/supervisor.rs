@@ -16,6 +16,7 @@ use shm_protocol::record::{Event, Exit, Image, Record};
 use super::abi::{self, Decoded, Made, Width};
 use super::address::{self, Address};
 use super::lives::{self, Ends, Kin, Life};
+use super::privileges::gives_privileges;
 use super::process::is_terminal_device;
 use super::ring::SharedRing;
 use super::target::{self, Look, Target, Unnamed};
@@ -72,6 +73,8 @@ pub(super) struct Orders {
     pub(super) streams: Vec<i32>,
     /// Let programs have `io_uring`.
     pub(super) allow_io_uring: bool,
+    /// Programs get no privileges by being executed, as they would without us.
+    pub(super) holds_back_privileges: bool,
 }
 
 /// A file as it is now: device, inode, and status change time in seconds and nanoseconds.
@@ -544,6 +547,11 @@ impl Judgement<'_> {
         let cwd = self.supervisor.cwd_at_exec(self.target);
         self.send(Event::Exec(Image { exe: &path, cwd: &cwd, argv: &argv }));
         access(&path, outcome);
+        if self.supervisor.orders.holds_back_privileges
+            && look.stat.is_some_and(|stat| gives_privileges(&path, &stat))
+        {
+            self.send(Event::Gap(Gap::LostPrivileges));
+        }
         for interpreter in self.supervisor.interpreters(&path, &look).iter() {
             let path = if interpreter.starts_with(b"/") {
                 interpreter.clone()

@@ -14,7 +14,7 @@ use super::process::exit_of;
 use super::ptrace::{self, Stops};
 use super::ring::{Drainer, SharedRing};
 use super::supervisor::Orders;
-use super::{filter, inject, loader};
+use super::{filter, inject, loader, origin, privileges};
 use crate::tracing::{
     Background, Capture, CaptureChoice, CaptureReport, Command, GapReport, IoUring, Sink, SpawnError,
 };
@@ -74,6 +74,7 @@ impl Tracee {
         let mut child = process::Command::new(&program);
         child.args(command.argv.iter().skip(1)).env_clear().envs(environment).current_dir(&command.cwd);
         child.stdin(command.stdin).stdout(command.stdout).stderr(command.stderr);
+        origin::keep_as_given(&mut child);
 
         let background = command.background;
         let drain = |shared: &Option<Arc<SharedRing>>| {
@@ -85,6 +86,7 @@ impl Tracee {
             ring: ring.clone(),
             own_folder: library.map(|folder| folder.as_os_str().as_encoded_bytes().to_vec()),
             streams: command.streams.clone(),
+            holds_back_privileges: privileges::are_held_back(),
             allow_io_uring: command.io_uring == IoUring::Allow,
         };
         let filter = || filter::build(cookie, &command.streams, loader::find());
