@@ -154,7 +154,7 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             format!("{path}, which {} used, can't be read by tracerun", process(who))
         }
         Uncacheable::UnknownBefore { path, process: who } => {
-            format!("{} deleted {path}, and what it was could not be seen", process(who))
+            format!("{} changed {path}, and what it was before could not be seen", process(who))
         }
         Uncacheable::Inherited { number } => format!(
             "what was given to it open as descriptor {number} was read or changed; let the command open it, or close it ({number}>&-)"

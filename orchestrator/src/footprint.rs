@@ -616,7 +616,7 @@ impl Judge<'_> {
         let root = self.places.entry(files::bytes_of(task.root.as_os_str()));
         let root = self.places.end(&root).path;
         let mut outputs = Outputs::default();
-        let (mut folders, mut read, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut folders, mut built_on, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         let (mut stood, mut linked) = (Vec::new(), HashMap::new());
         for (path, change) in self.changes.iter() {
             let above = bytes::parent(path).unwrap_or(b"/");
@@ -645,10 +645,11 @@ impl Judge<'_> {
             let is_free = self.declarations.ignore_input(path);
             if is_free {
                 look = Look::Content;
-            } else if change.builds_on_before() {
-                let old = change.old_state(AccessKind::Read);
+            } else if change.builds_on_before() || look == Look::Content && change.fate() == Fate::Made {
+                // Its permission bits show through as well: whatever opens it for writing leaves them as they are.
+                let old = change.old_state(AccessKind::Stat);
                 let state = old.ok_or_else(|| self.read_then_changed(path, change.process))?;
-                read.push((path.clone(), state, change.process));
+                built_on.push((path.clone(), state, change.process));
                 look = Look::Content;
             }
             if change.builds_on_nothing() {
@@ -715,8 +716,8 @@ impl Judge<'_> {
         for (path, kind, process) in folders {
             self.folder(&path, kind, process);
         }
-        for (path, state, process) in read {
-            let observation = Observation::new(path.into(), AccessKind::Read, false);
+        for (path, state, process) in built_on {
+            let observation = Observation::new(path.into(), AccessKind::Stat, false);
             self.found.entry(observation).or_insert((state, process));
         }
         for (path, kind, process) in stood {

@@ -1,6 +1,7 @@
 //! What a hit depends on: states of the file system in which it must, and must not, come. Most were found by the hunt.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use tracerun_tests::sandbox::Sandbox;
 
@@ -187,6 +188,44 @@ fn a_tool_that_rewrites_what_it_reads_is_cached_once_it_changes_nothing() {
         sandbox.write("a", "b\na\n");
         sandbox.run(&format).assert_hit();
         assert_eq!(sandbox.read("a"), "a\nb\n");
+    }
+}
+
+#[test]
+fn the_mode_of_a_file_that_is_read_and_written_in_place_counts() {
+    let mode = |sandbox: &Sandbox, name: &str| {
+        fs::metadata(sandbox.path(name)).expect("there").permissions().mode() & 0o777
+    };
+    for script in ["cat a; echo 1 > a", "truncate -s 2 a", "true | sort -o a", "printf '' >> a; echo 1 >> a"]
+    {
+        let sandbox = Sandbox::new();
+        let rewrite = sh(script);
+        let run = |bits: u32| {
+            sandbox.write("a", "1\n");
+            fs::set_permissions(sandbox.path("a"), Permissions::from_mode(bits)).expect("set");
+            let ran = sandbox.run(&rewrite);
+            assert_eq!(mode(&sandbox, "a"), bits, "{script}");
+            ran
+        };
+        run(0o644);
+        run(0o644).assert_hit();
+        run(0o755);
+        run(0o644).assert_hit();
+    }
+}
+
+#[test]
+fn a_name_that_leads_nowhere_changes_nothing_where_it_would_have_led() {
+    for script in ["echo 1 > gone/../a", "echo 1 > gone/../a; mkdir gone"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("a", "");
+        let nowhere = ["sh", "-c", &format!("({script}) 2> err; true")];
+        let _ = sandbox.run(&nowhere);
+        for name in ["a", "gone"] {
+            let _ = fs::remove_file(sandbox.path(name)).or_else(|_| fs::remove_dir(sandbox.path(name)));
+        }
+        let _ = sandbox.run(&nowhere);
+        assert!(!sandbox.path("a").exists(), "{script}");
     }
 }
 

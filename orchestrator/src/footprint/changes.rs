@@ -195,7 +195,11 @@ impl Changes {
         }
         for (place, change) in &mut changes.by_place {
             change.fate = change.settle(started);
-            if change.fate == Fate::Deleted && change.before == Before::Unknown && !change.ignored {
+            let gone = change.fate == Fate::Deleted && change.before == Before::Unknown;
+            // What is older than the run was there when the observer met nothing: its name led elsewhere then.
+            let older =
+                change.before == Before::Absent && change.now.is_some_and(|now| now.ctime_ns < started);
+            if (gone || older) && !change.ignored {
                 return Err(Uncacheable::UnknownBefore {
                     path: place[..].into(),
                     process: actor(trace, change.process),

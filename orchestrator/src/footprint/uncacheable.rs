@@ -92,11 +92,11 @@ pub enum Uncacheable {
         /// Who.
         process: Actor,
     },
-    /// The run deleted something of which it was not seen what it was.
+    /// The run changed something of which it was not seen what it was before.
     UnknownBefore {
         /// What.
         path: Bytes,
-        /// Who deleted it.
+        /// Who changed it.
         process: Actor,
     },
     /// Something was done to what the run was given open, and it is not known by whom.

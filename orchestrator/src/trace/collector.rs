@@ -73,6 +73,8 @@ struct Climb {
     lexical: PathId,
     /// Where it really leads, if that is elsewhere.
     real: Option<PathId>,
+    /// Whether it leads nowhere: what its lexical form names was not what the program met.
+    lost: bool,
     /// The first image that used it.
     image: usize,
     first_ns: u64,
@@ -333,17 +335,20 @@ impl State {
             self.old_contents.entry_ref(raw).or_insert(None);
         }
         let kind = access.outcome.settle(access.kind);
+        let mut change = access.change.filter(|_| !kind.observes());
         let (path, named) = if is_normal(raw) {
             (self.intern(raw), None)
         } else if climbs(raw) {
             let climb = self.climb(raw, image, time_ns);
+            if let Some(change) = change.as_mut().filter(|_| climb.lost) {
+                change.before = Before::Unknown;
+            }
             climb.real.map_or((climb.lexical, None), |real| (real, Some(climb.lexical)))
         } else {
             (self.intern(&normal(raw)), None)
         };
         // A link that has to be a directory is followed.
         let follow = access.follow || kind.observes() && (raw.ends_with(b"/") || raw.ends_with(b"/."));
-        let change = access.change.filter(|_| !kind.observes());
         if let Some(path) = named {
             self.merged(image, path, kind, time_ns);
         }
@@ -384,12 +389,12 @@ impl State {
         let (climbed, rest) = raw.split_at(climb_of(raw).len());
         let directory =
             self.climbed.entry_ref(climbed).or_insert_with(|| real_directory(&files::path_of(climbed)));
-        let lexical = normal(raw);
+        let (lexical, lost) = (normal(raw), directory.is_none());
         let real = directory.as_ref().map(|directory| normal(&[directory, rest].concat()));
         // The lexical form seen through links higher up may be the same place.
         let real = real.filter(|real| *real != lexical && resolved(real) != resolved(&lexical));
         let (lexical, real) = (self.intern(&lexical), real.map(|real| self.intern(&real)));
-        let climb = Climb { lexical, real, image, first_ns: time_ns };
+        let climb = Climb { lexical, real, lost, image, first_ns: time_ns };
         self.climbing.insert(raw.to_vec(), climb);
         climb
     }
