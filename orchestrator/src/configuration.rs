@@ -20,8 +20,10 @@ pub struct Configuration {
     pub ignore_input: Vec<String>,
     /// Globs of outputs that do not count.
     pub ignore_output: Vec<String>,
-    /// Globs of outputs that are kept though they lie outside the root.
-    pub output: Vec<String>,
+    /// What counts as input: `auto` for what is observed, globs, `!GLOB`.
+    pub input: Option<Vec<String>>,
+    /// What counts as output, in the same words.
+    pub output: Option<Vec<String>>,
     /// How much the cache may hold, such as `10GiB`.
     pub cache_size: Option<Size>,
     /// The only variables that the command sees, besides the untracked.

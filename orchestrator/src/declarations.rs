@@ -1,7 +1,6 @@
 //! What is declared not to count: the ignored inputs and outputs of the user and of the tools, and known noise.
 
 use std::collections::HashSet;
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use platform::files;
 
 use crate::bytes::{self, Bytes};
 use crate::runner::Statement;
+use crate::selection::Selection;
 use crate::task::{Jobserver, Task};
 
 /// Files that tools write for themselves and that change no result: ignored as inputs and as outputs, before
@@ -24,6 +24,9 @@ pub const KNOWN_NOISE: &[(&str, &str)] = &[
     ("~/.cargo/.package-cache", "cargo's lock"),
     ("~/.cargo/.package-cache-mutate", "cargo's lock"),
 ];
+
+/// The glob that covers every path.
+const EVERYTHING: &str = "/";
 
 /// A glob that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +43,7 @@ pub struct BadGlob {
 pub struct Declarations {
     inputs: Arc<Globs>,
     outputs: Arc<Globs>,
-    /// Outputs that lie outside the root and are kept all the same.
+    /// Outputs that are kept wherever they lie.
     outside: Arc<Globs>,
     trusted: Arc<Globs>,
     /// Files that what the run prints is written to.
@@ -64,25 +67,26 @@ impl Declarations {
     pub fn of(task: &Task) -> Result<Self, BadGlob> {
         let home = task.variable("HOME").map(Path::new);
         let jobserver = Jobserver::of(&task.environment);
-        let compile = |own: &[String]| {
-            let noise = KNOWN_NOISE.iter().map(|&(glob, _)| glob);
-            Globs::new(noise, own.iter().map(String::as_str), &task.root, home)
+        let globs =
+            |first: Vec<&str>, then: Vec<&str>| Globs::new(first, then, &task.root, home).map(Arc::new);
+        let policy = &task.policy;
+        // What a list leaves to be observed, before what tools say; what it and the user's own globs leave out, after.
+        let ignores = |selection: &Selection<'_>, kept: &[String], own: &[String]| {
+            let mut first: Vec<String> = KNOWN_NOISE.iter().map(|&(glob, _)| glob.to_owned()).collect();
+            first.extend((!selection.automatic).then(|| EVERYTHING.to_owned()));
+            first.extend(kept.iter().cloned());
+            let own = own.iter().map(String::as_str);
+            let then = selection.not.iter().copied().chain(own).collect();
+            globs(first.iter().map(String::as_str).collect(), then)
         };
+        let (input, output) =
+            (Selection::of(policy.input.as_deref()), Selection::of(policy.output.as_deref()));
+        let kept: Vec<String> = output.named.iter().map(|glob| format!("!{glob}")).collect();
         Ok(Self {
-            inputs: Arc::new(compile(&task.policy.ignore_input)?),
-            outputs: Arc::new(compile(&task.policy.ignore_output)?),
-            outside: Arc::new(Globs::new(
-                iter::empty(),
-                task.policy.output.iter().map(String::as_str),
-                &task.root,
-                home,
-            )?),
-            trusted: Arc::new(Globs::new(
-                iter::empty(),
-                task.policy.trust.iter().map(String::as_str),
-                &task.root,
-                home,
-            )?),
+            inputs: ignores(&input, &[], &policy.ignore_input)?,
+            outputs: ignores(&output, &kept, &policy.ignore_output)?,
+            outside: globs(output.named.clone(), Vec::new())?,
+            trusted: globs(policy.trust.iter().map(String::as_str).collect(), Vec::new())?,
             terminal: task
                 .terminal
                 .files
@@ -98,7 +102,7 @@ impl Declarations {
     /// Whether a file with this path is known by its identity, whatever is in it.
     #[must_use]
     pub fn trusts(&self, path: &[u8]) -> bool {
-        self.trusted.cover(path, &HashSet::new())
+        self.trusted.match_any(path)
     }
 
     /// These, and what tools of a run declared. The user's globs, which come last, may take back what those ignore.
@@ -147,7 +151,7 @@ impl Declarations {
     /// Whether what is left at the path with these bytes is an output wherever it lies.
     #[must_use]
     pub fn output(&self, path: &[u8]) -> bool {
-        self.outside.cover(path, &HashSet::new())
+        self.outside.match_any(path)
     }
 
     /// Whether what the run prints goes to this file, which is not told to be ignored besides.
@@ -169,24 +173,28 @@ fn is_under(path: &[u8], told: &HashSet<Bytes>) -> bool {
 
 /// Globs in order.
 #[derive(Clone, Debug)]
-struct Globs {
+pub(crate) struct Globs {
     set: GlobSet,
     /// For each glob of the set, whether it ignores rather than takes back.
     ignores: Vec<bool>,
-    /// How many of them are known noise: those come before what tools declare, the others after.
-    noise: usize,
+    /// How many of them come before what tools declare; the others come after.
+    first: usize,
+    /// Where what each of them matches begins: as much of it as has no wildcard.
+    beginnings: Vec<Vec<u8>>,
 }
 
 impl Globs {
-    fn new<'g>(
-        noise: impl Iterator<Item = &'g str>,
-        own: impl Iterator<Item = &'g str>,
+    /// Those that come before what tools declare, and those that come after.
+    pub(crate) fn new<'g>(
+        first: impl IntoIterator<Item = &'g str>,
+        then: impl IntoIterator<Item = &'g str>,
         root: &Path,
         home: Option<&Path>,
     ) -> Result<Self, BadGlob> {
         let mut set = GlobSetBuilder::new();
-        let (mut ignores, mut users) = (Vec::new(), 0);
-        for (glob, is_users) in noise.map(|glob| (glob, false)).chain(own.map(|glob| (glob, true))) {
+        let (mut ignores, mut users, mut beginnings) = (Vec::new(), 0, Vec::new());
+        let first = first.into_iter().map(|glob| (glob, false));
+        for (glob, is_users) in first.chain(then.into_iter().map(|glob| (glob, true))) {
             let bad = |why: String| BadGlob { glob: glob.to_owned(), why };
             let (pattern, ignore) = glob.strip_prefix('!').map_or((glob, true), |rest| (rest, false));
             let (base, pattern) = match (pattern.strip_prefix("~/"), home) {
@@ -211,10 +219,28 @@ impl Globs {
             set.add(built.map_err(|error| bad(error.kind().to_string()))?);
             ignores.push(ignore);
             users += usize::from(is_users);
+            let plain = |component: &&str| !component.contains(['*', '?', '[', '{', '\\']);
+            let start = base.map_or(&b"/"[..], |base| files::bytes_of(base.as_os_str()));
+            let components = trimmed.split('/').filter(|component| !component.is_empty());
+            beginnings.push(
+                components
+                    .take_while(plain)
+                    .fold(start.to_vec(), |path, name| bytes::join(&path, name.as_bytes())),
+            );
         }
         let set = set.build().map_err(|error| BadGlob { glob: String::new(), why: error.to_string() })?;
-        let noise = ignores.len() - users;
-        Ok(Self { set, ignores, noise })
+        let first = ignores.len() - users;
+        Ok(Self { set, ignores, first, beginnings })
+    }
+
+    /// Where what each of them matches begins.
+    pub(crate) fn beginnings(&self) -> &[Vec<u8>] {
+        &self.beginnings
+    }
+
+    /// Whether a path is covered by these globs alone.
+    pub(crate) fn match_any(&self, path: &[u8]) -> bool {
+        self.cover(path, &HashSet::new())
     }
 
     /// Whether a path is ignored, by these globs and by what tools said.
@@ -226,8 +252,8 @@ impl Globs {
             last = last.max(matching.last().copied());
         }
         match last {
-            Some(index) if index >= self.noise => self.ignores[index],
-            _ => last.is_some() || is_under(path, told),
+            Some(index) if index >= self.first => self.ignores[index],
+            _ => last.is_some_and(|index| self.ignores[index]) || is_under(path, told),
         }
     }
 }
@@ -238,7 +264,7 @@ mod tests {
 
     fn globs(globs: &[&str]) -> Globs {
         let (root, home) = (Path::new("/p/[x]"), Path::new("/home/u"));
-        Globs::new(iter::empty(), globs.iter().copied(), root, Some(home)).expect("good globs")
+        Globs::new([], globs.iter().copied(), root, Some(home)).expect("good globs")
     }
 
     #[test]
@@ -282,8 +308,7 @@ mod tests {
     #[test]
     fn a_glob_that_is_none_is_refused_by_name() {
         for glob in ["a[", "../a", "", "!"] {
-            let error =
-                Globs::new(iter::empty(), [glob].into_iter(), Path::new("/p"), None).expect_err("refused");
+            let error = Globs::new([], [glob], Path::new("/p"), None).expect_err("refused");
             assert_eq!(error.glob, glob);
         }
     }
@@ -291,6 +316,6 @@ mod tests {
     #[test]
     fn known_noise_is_well_formed() {
         let noise = KNOWN_NOISE.iter().map(|&(glob, _)| glob);
-        Globs::new(noise, iter::empty(), Path::new("/p"), Some(Path::new("/h"))).expect("good globs");
+        Globs::new(noise, [], Path::new("/p"), Some(Path::new("/h"))).expect("good globs");
     }
 }

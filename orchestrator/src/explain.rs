@@ -67,6 +67,14 @@ pub fn miss(reason: &MissReason) -> String {
             )
         }
         MissReason::Damaged => "what was stored is damaged: it is stored again".to_owned(),
+        MissReason::Named { path, difference } => {
+            let what = match difference {
+                Difference::Appeared => "was not there and is now",
+                Difference::Disappeared => "is no longer there",
+                _ => "changed",
+            };
+            format!("{path} {what} (named as an input)")
+        }
     }
 }
 

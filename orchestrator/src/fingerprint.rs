@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -17,7 +16,7 @@ use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
 use crate::planted::{self, Rule};
 use crate::runner::{EnvQuery, Statement, Variables};
-use crate::task::ActionKey;
+use crate::task::{ActionKey, Task};
 use crate::wire;
 
 /// A BLAKE3 digest.
@@ -161,14 +160,16 @@ impl PathSet {
         digest.finish()
     }
 
-    /// The variables that its tools asked for, as they are in `environment`: one list for each query.
+    /// The variables that its tools asked for, as they are in the environment of the task's caller: one list for each
+    /// query. Then the inputs that the task names, if it names any.
     #[must_use]
-    pub fn variables(&self, environment: &[(OsString, OsString)]) -> Vec<Variables> {
+    pub fn variables(&self, task: &Task) -> Vec<Variables> {
         let queries = self.declared.iter().filter_map(|statement| match statement {
             Statement::Track(query) => Some(query),
             _ => None,
         });
-        queries.map(|query| query.observe(environment)).collect()
+        let answers = queries.map(|query| query.observe(&task.caller_environment));
+        answers.chain(task.named_inputs.clone()).collect()
     }
 }
 
@@ -463,6 +464,7 @@ mod tests {
             stdin: StdinKey::Empty,
             terminal: crate::task::Terminal::default(),
             policy: Policy { ignore_input, ..Policy::default() },
+            named_inputs: None,
         })
         .unwrap()
     }

@@ -26,6 +26,7 @@ use crate::declarations::Declarations;
 use crate::fingerprint::{Digest, InputState, Observation, Observer, PathSet, listing_of};
 use crate::planted::{self, Rule};
 use crate::runner::{Statement, Told, Variables};
+use crate::selection::{NamedInputs, differences};
 use crate::task::Task;
 use crate::trace::{Climbed, PathAccess, ProcessId, Trace};
 
@@ -44,6 +45,8 @@ pub struct RunFacts<'a> {
     pub known: &'a KnownDigests,
     /// The terminals as they were before it.
     pub terminals: &'a ReadMarks,
+    /// The files that the task names as inputs, as they are after the run; `None` if it names none.
+    pub named_inputs: Option<&'a NamedInputs>,
 }
 
 /// What a run depended on and what it made.
@@ -243,6 +246,7 @@ impl Judge<'_> {
             self.climb(climb)?;
         }
         let outputs = self.outputs(task)?;
+        self.named_inputs(task)?;
         self.loose_listings()?;
         let mut inputs = Inputs::default();
         let mut actors: HashMap<ProcessId, u32> = HashMap::new();
@@ -257,7 +261,7 @@ impl Judge<'_> {
         }
         inputs.path_set.declared = self.facts.told.statements().cloned().collect();
         inputs.path_set.declared.sort_unstable();
-        inputs.variables = inputs.path_set.variables(&task.caller_environment);
+        inputs.variables = inputs.path_set.variables(task);
         inputs.listings = std::mem::take(&mut self.observer.listings).into_iter().collect();
         if let InputState::Listing(empty) = listing_of(&[]) {
             inputs.listings.push((empty, Vec::new()));
@@ -602,6 +606,22 @@ impl Judge<'_> {
     /// Whether what stands at a place, itself, was changed since the run began, or is gone.
     fn is_new(&self, place: &[u8]) -> bool {
         self.now(place).is_none_or(|now| now.ctime_ns >= self.facts.started)
+    }
+
+    /// Sees that the inputs that the user names are what they were before the run, but for what it changed itself.
+    fn named_inputs(&mut self, task: &Task) -> Result<(), Uncacheable> {
+        let (Some(before), Some(now)) = (&task.named_inputs, self.facts.named_inputs) else { return Ok(()) };
+        for path in differences(before, now) {
+            let place = self.places.entry(path).path;
+            let fate = |path: &[u8]| self.changes.get(path).map(Change::fate);
+            let made_above = || {
+                bytes::ancestors(&place).any(|above| matches!(fate(above), Some(Fate::Made | Fate::Deleted)))
+            };
+            if matches!(fate(&place), None | Some(Fate::Unchanged)) && !made_above() {
+                return Err(self.meanwhile(path, 0));
+            }
+        }
+        Ok(())
     }
 
     fn meanwhile(&self, path: &[u8], process: ProcessId) -> Uncacheable {

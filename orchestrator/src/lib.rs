@@ -15,6 +15,7 @@ mod planted;
 pub mod report;
 pub mod run;
 pub mod runner;
+pub mod selection;
 pub mod stdio;
 pub mod task;
 pub mod trace;

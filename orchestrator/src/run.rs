@@ -24,6 +24,7 @@ use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, TerminalLoss, Uncacheable, judge, teller};
 use crate::runner::{self, Server, Told};
+use crate::selection::named_inputs;
 use crate::stdio::{Output, Passage, Tee, give_input};
 use crate::task::{ActionKey, Task};
 use crate::trace::{Collector, Trace};
@@ -236,6 +237,7 @@ pub fn run(
         .is_none()
         .then(|| "its tools could not reach the runner: what they declare is not known".to_owned());
     let told = told.unwrap_or_default();
+    let named_inputs = named_inputs(task, store.known(), store.path())?;
     let (printed, refused_output) = match output {
         Output::Whole(chunks) => (Ok(chunks), None),
         Output::Lost(loss) => (Err(loss), None),
@@ -248,6 +250,7 @@ pub fn run(
         told: &told,
         known: store.known(),
         terminals: &terminals,
+        named_inputs: named_inputs.as_ref(),
     };
     let judged = match (barrier, printed) {
         _ if lost.is_some() => Err(Refusal::Store(lost.unwrap_or_default())),

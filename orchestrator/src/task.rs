@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, Framed};
 use crate::planted::{self, Rule};
+use crate::selection::NamedInputs;
 
 /// A command that is to be run with cache.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Task {
     pub terminal: Terminal,
     /// The settings that change what a run means.
     pub policy: Policy,
+    /// The files that the policy names as inputs, as they were before the run; `None` if it names none.
+    pub named_inputs: Option<NamedInputs>,
 }
 
 /// Where the descriptors of a run lead to, but for standard input.
@@ -118,8 +121,10 @@ pub struct Policy {
     pub ignore_input: Vec<String>,
     /// Globs of outputs that do not count.
     pub ignore_output: Vec<String>,
-    /// Globs of outputs that are kept though they lie outside the root.
-    pub output: Vec<String>,
+    /// What counts as input: see [`Selection`](crate::selection::Selection); `None`: what is observed.
+    pub input: Option<Vec<String>>,
+    /// What counts as output, wherever it lies; `None`: what is left under the root.
+    pub output: Option<Vec<String>>,
     /// Names or globs of the only variables that the command sees, besides the untracked; `None`: all.
     pub env: Option<Vec<String>>,
     /// Names or globs of variables that the command sees and that do not count.
@@ -319,6 +324,7 @@ impl Policy {
         let Self {
             ignore_input,
             ignore_output,
+            input,
             output,
             env,
             untracked_env,
@@ -340,7 +346,8 @@ impl Policy {
         let settings = [
             ("ignore-input", list(Some(ignore_input))),
             ("ignore-output", list(Some(ignore_output))),
-            ("output", list(Some(output))),
+            ("input", list(input.as_ref())),
+            ("output", list(output.as_ref())),
             ("env", list(env.as_ref())),
             ("untracked-env", list(Some(untracked_env))),
             ("cache-failures", flag(*cache_failures)),
@@ -414,6 +421,7 @@ mod tests {
             stdin: StdinKey::Empty,
             terminal: Terminal::default(),
             policy: Policy::default(),
+            named_inputs: None,
         }
     }
 
@@ -422,7 +430,7 @@ mod tests {
         let first = task(&[("A", "1")]);
         let key = first.action_key();
         assert_eq!(key, first.clone().action_key());
-        let changes: [fn(&mut Task); 14] = [
+        let changes: [fn(&mut Task); 15] = [
             |task| task.argv = vec!["cc -c".into()],
             |task| task.cwd = "/q".into(),
             |task| task.root = "/".into(),
@@ -436,7 +444,8 @@ mod tests {
             |task| task.terminal.one = true,
             |task| task.terminal.stdout = true,
             |task| task.terminal.stderr = true,
-            |task| task.policy.output.push("a".into()),
+            |task| task.policy.output = Some(Vec::new()),
+            |task| task.policy.input = Some(Vec::new()),
         ];
         for (index, change) in changes.iter().enumerate() {
             let mut other = first.clone();

@@ -145,7 +145,7 @@ impl Store {
             // What the tools of those runs ignored.
             let declarations = own.with(&path_set.declared);
             observer.declare(declarations.clone());
-            let variables = path_set.variables(&task.caller_environment);
+            let variables = path_set.variables(task);
             let mut glance = Glance::new(&path_set);
             let mut same = None;
             for &fingerprint in &known.results {
@@ -159,7 +159,8 @@ impl Store {
                 let is_first = inputs.reasons.is_empty();
                 if seen.variables != variables {
                     if is_first && let Some(result) = self.result(fingerprint, known.set)? {
-                        inputs.reasons = other_variables(&seen.variables, &variables);
+                        inputs.reasons =
+                            other_answers(&seen.variables, &variables, task.named_inputs.is_some());
                         inputs.against = Some(result.run);
                     }
                     continue;
@@ -296,11 +297,29 @@ impl Store {
     }
 }
 
+/// The variables that are others than they were, and the named inputs, which come last where there are any.
+fn other_answers(before: &[Variables], now: &[Variables], has_named: bool) -> Vec<MissReason> {
+    let variables = now.len() - usize::from(has_named);
+    let [before, now] = [before, now].map(|all| all.split_at(variables.min(all.len())));
+    let mut reasons = other_variables(before.0, now.0);
+    let named = |name, difference| MissReason::Named { path: name, difference };
+    reasons.extend(others(before.1, now.1, named));
+    reasons
+}
+
 /// The variables that are others than they were, those that are set now first; each once.
 fn other_variables(before: &[Variables], now: &[Variables]) -> Vec<MissReason> {
+    others(before, now, |name, difference| MissReason::Variable { name, difference })
+}
+
+fn others(
+    before: &[Variables],
+    now: &[Variables],
+    reason: impl Fn(Bytes, Difference) -> MissReason,
+) -> Vec<MissReason> {
     let mut reasons = Vec::new();
     let mut tell = |name: &Bytes, difference| {
-        let reason = MissReason::Variable { name: name.clone(), difference };
+        let reason = reason(name.clone(), difference);
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }

@@ -85,6 +85,13 @@ pub enum MissReason {
     },
     /// A record of the store was damaged.
     Damaged,
+    /// A file that the user names as input is another.
+    Named {
+        /// The path.
+        path: Bytes,
+        /// How it differs.
+        difference: Difference,
+    },
 }
 
 /// How something differs from the last kept run.

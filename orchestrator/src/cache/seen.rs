@@ -373,6 +373,7 @@ mod tests {
             stdin: StdinKey::Empty,
             terminal: crate::task::Terminal::default(),
             policy: Policy::default(),
+            named_inputs: None,
         })
         .unwrap();
         let known = KnownDigests::default();

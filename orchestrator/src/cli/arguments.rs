@@ -264,8 +264,14 @@ pub(crate) struct TaskOptions {
     #[arg(long, value_name = "GLOB")]
     pub(crate) ignore_output: Vec<String>,
 
-    /// What is written at or under GLOB is stored and restored, though it lies outside the root
-    #[arg(long, value_name = "GLOB")]
+    /// What counts as input instead of what is observed: files at or under GLOB, read or not. `auto` stands for what is
+    /// observed, `!GLOB` takes away, an empty one alone is none
+    #[arg(long, value_name = "GLOB|auto")]
+    pub(crate) input: Vec<String>,
+
+    /// What is stored and restored instead of all that is left under the root: what is written at or under GLOB,
+    /// wherever that is. `auto`, `!GLOB` and an empty one as with --input
+    #[arg(long, value_name = "GLOB|auto")]
     pub(crate) output: Vec<String>,
 
     /// The command sees only this variable, others named so, and untracked ones

@@ -13,7 +13,8 @@ use tracerun::bytes::Bytes;
 use tracerun::cache::{Lookup, Missed, Outcome, Store};
 use tracerun::configuration::StdinMode;
 use tracerun::explain;
-use tracerun::run::{Mode, Report, run as run_task, run_plainly};
+use tracerun::run::{Mode, Report, RunError, run as run_task, run_plainly};
+use tracerun::selection::named_inputs;
 use tracerun::stdio::{take_input, to_own_streams};
 use tracerun::task::{Jobserver, Policy, StdinKey, Task, Terminal};
 
@@ -39,6 +40,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         environment: policy.narrow(environment.clone()),
         caller_environment: environment,
         policy,
+        named_inputs: None,
     };
     if dry_run {
         let store = place.open_store()?;
@@ -144,15 +146,19 @@ fn dry(task: &Task, store: &Store, format: AnswerFormat) -> Result<Exit, Failure
     Ok(Exit::Code(0))
 }
 
-/// Options add to what `tracerun.toml` says; an `--env` replaces what it says.
+/// Options add to what `tracerun.toml` says; an `--env`, `--input` or `--output` replaces what it says.
 fn policy(options: &TaskOptions, place: &Place) -> Policy {
     let file = &place.configuration;
     let both = |file: &[String], flags: &[String]| [file, flags].concat();
+    let instead = |file: &Option<Vec<String>>, flags: &[String]| {
+        if flags.is_empty() { file.clone() } else { Some(flags.to_vec()) }
+    };
     Policy {
         ignore_input: both(&file.ignore_input, &options.ignore_input),
         ignore_output: both(&file.ignore_output, &options.ignore_output),
-        output: both(&file.output, &options.output),
-        env: if options.env.is_empty() { file.env.clone() } else { Some(options.env.clone()) },
+        input: instead(&file.input, &options.input),
+        output: instead(&file.output, &options.output),
+        env: instead(&file.env, &options.env),
         untracked_env: both(&file.untracked_env, &options.untracked_env),
         cache_failures: file.cache_failures || options.cache_failures,
         allow_network: file.allow_network || options.allow_network,
@@ -162,9 +168,10 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
     }
 }
 
-/// Takes what comes from a standard input that can't be read again, if it is to be part of the key. There is no end
-/// to what comes from a terminal.
+/// Looks at the inputs that the user names, and takes what comes from a standard input that can't be read again, if it is
+/// to be part of the key. There is no end to what comes from a terminal.
 fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<File>, Failure> {
+    task.named_inputs = named_inputs(task, store.known(), store.path()).map_err(RunError::from)?;
     if mode == StdinMode::Pass || task.stdin != StdinKey::Stream || io::stdin().is_terminal() {
         return Ok(None);
     }

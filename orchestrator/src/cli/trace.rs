@@ -33,6 +33,7 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         stdin: if standard_input() == StandardInput::Stream { StdinKey::Stream } else { StdinKey::Empty },
         terminal: Terminal::default(),
         policy: Policy::default(),
+        named_inputs: None,
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
     let traced = run::trace(&task, &capture, streams, None, &mut follow)?;

@@ -52,6 +52,11 @@ pub fn miss(reason: &MissReason) -> Value {
             "stranger"
         }
         MissReason::Damaged => "damaged",
+        MissReason::Named { path, difference: how } => {
+            add("path", path.text().into());
+            difference(how, &mut add);
+            "named"
+        }
     };
     add("reason", name.into());
     object.into()

@@ -54,6 +54,7 @@ impl World {
             stdin: StdinKey::Empty,
             terminal: Terminal::default(),
             policy: Policy::default(),
+            named_inputs: None,
         };
         Self { folder, root, outside, store, task }
     }
@@ -119,6 +120,7 @@ impl World {
                 told: &Told::default(),
                 known,
                 terminals: &ReadMarks::default(),
+                named_inputs: None,
             },
             &declarations,
         )
