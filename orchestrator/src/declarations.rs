@@ -160,6 +160,11 @@ impl Declarations {
         self.terminal.iter().any(|file| file == path) && !self.inputs.cover(path, &self.told_inputs)
     }
 
+    /// Folders of tracerun's own, by which tools talk to it.
+    pub(crate) fn own_folders(&self) -> &[Vec<u8>] {
+        &self.own
+    }
+
     fn is_ours(&self, path: &[u8]) -> bool {
         self.terminal.iter().any(|file| file == path)
             || self.own.iter().any(|folder| bytes::is_within(path, folder))

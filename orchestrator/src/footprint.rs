@@ -98,7 +98,7 @@ pub fn judge(
     let mut places = Places::default();
     let changes = Changes::of(facts.trace, facts.started, declarations, &mut places)?;
     let lost_links = changes.lost_links();
-    let loose_folders = LooseFolders::of(task, &mut places);
+    let loose_folders = LooseFolders::of(task, declarations, &mut places);
     let judge = Judge {
         facts,
         declarations,
@@ -195,17 +195,18 @@ enum Aim {
     Was(InputState),
 }
 
-/// The folders in which others come and go: those above the root, and those for temporary files. Programs that list
-/// them look for names that they know.
+/// The folders in which others come and go: those above the root, those for temporary files, and those above what tools
+/// find of tracerun. Programs that list them look for names that they know.
 struct LooseFolders {
     root: Vec<u8>,
+    own: Vec<Vec<u8>>,
     temporary: Vec<Vec<u8>>,
 }
 
 impl LooseFolders {
-    fn of(task: &Task, places: &mut Places) -> Self {
+    fn of(task: &Task, declarations: &Declarations, places: &mut Places) -> Self {
         if task.policy.strict_listings {
-            return Self { root: b"/".to_vec(), temporary: Vec::new() };
+            return Self { root: b"/".to_vec(), own: Vec::new(), temporary: Vec::new() };
         }
         let mut place = |path: &[u8]| {
             let entry = places.entry(path);
@@ -214,13 +215,14 @@ impl LooseFolders {
         let root = place(files::bytes_of(task.root.as_os_str()));
         let named = task.variable("TMPDIR").map(files::bytes_of).filter(|path| is_normal(path));
         let temporary = [&b"/tmp"[..], b"/var/tmp"].into_iter().chain(named).map(place).collect();
-        Self { root, temporary }
+        Self { root, own: declarations.own_folders().to_vec(), temporary }
     }
 
     fn hold(&self, place: &[u8]) -> bool {
         let above = bytes::is_within(&self.root, place) && self.root != place;
         let within = bytes::is_within(place, &self.root);
-        above || !within && self.temporary.iter().any(|temporary| temporary == place)
+        let above_own = || self.own.iter().any(|own| bytes::is_within(own, place));
+        above || !within && (self.temporary.iter().any(|temporary| temporary == place) || above_own())
     }
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tracerun_tests::have;
 use tracerun_tests::sandbox::{Ran, Sandbox};
+use tracerun_tests::{fixture, have};
 
 const TELL: &str = env!("CARGO_BIN_EXE_tell");
 
@@ -19,8 +19,10 @@ let known = ''
 try { known = fs.readFileSync('cache/state', 'utf8') } catch {}
 console.log(`knew ${known.length} bytes`)
 fs.mkdirSync('cache', { recursive: true })
-fs.writeFileSync('cache/state', 'state')
-fs.writeFileSync('out', fs.readFileSync('source'))
+// Bun's writeFileSync does not truncate what it opens: what it leaves would be taken to build on what was there.
+const write = (name, text) => { const file = fs.openSync(name, 'w'); fs.writeSync(file, text); fs.closeSync(file) }
+write('cache/state', 'state')
+write('out', fs.readFileSync('source'))
 ";
 
 const PYTHON: &str = "
@@ -48,6 +50,21 @@ printf state > cache/state
 cat source > out
 ";
 
+/// Bun, as it is on npm.
+fn bun() -> Option<String> {
+    let bun = fixture("web/node_modules/@oven/bun-linux-x64/bin/bun")?;
+    Some(bun.to_str().expect("UTF-8").to_owned())
+}
+
+/// Every Node that `scripts/setup` installs, and Bun.
+fn javascript() -> Vec<String> {
+    let nodes = ["18", "20", "22", "24"].map(|version| {
+        let node = fixture(&format!("node/node_modules/node-{version}/bin/node"))?;
+        Some(node.to_str().expect("UTF-8").to_owned())
+    });
+    nodes.into_iter().chain([bun()]).flatten().collect()
+}
+
 fn clients() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("clients");
     folder.to_str().expect("UTF-8").to_owned()
@@ -69,6 +86,9 @@ fn workers() -> (Sandbox, Vec<Vec<String>>) {
     ];
     if have("node") {
         workers.push(vec!["node".to_owned(), "work.cjs".to_owned()]);
+    }
+    if let Some(bun) = bun() {
+        workers.push(vec![bun, "work.cjs".to_owned()]);
     }
     if have("python3") {
         workers.push(vec!["python3".to_owned(), "work.py".to_owned()]);
@@ -278,6 +298,81 @@ subprocess.run([sys.argv[1], 'ignore-input', 'heard'], check=True)
 }
 
 #[test]
+fn a_client_that_is_slow_or_sends_too_much_holds_nobody_up() {
+    if !have("python3") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let ran = by_hand(
+        &sandbox,
+        r#"
+import threading
+slow, flood = connect(), connect()
+message = b'{"call":"ignoreInput","path":"/slow"}\n'
+# A message that comes byte by byte, with others in between.
+for byte in message[:-1]:
+    send(slow, bytes([byte]))
+    subprocess.run(['true'], check=True)
+# One that never ends, and answers that nobody takes: the server reads on only when they are taken.
+def pour():
+    try:
+        for _ in range(64): send(flood, b'x' * (1 << 20))
+    except OSError: pass
+threading.Thread(target=pour, daemon=True).start()
+deaf = connect()
+def ask():
+    try:
+        while True: send(deaf, b'{"call":"getEnvs","prefix":""}\n' * 1000)
+    except OSError: pass
+threading.Thread(target=ask, daemon=True).start()
+for number in range(50):
+    other = connect()
+    send(other, b'{"call":"ignoreInput","path":"/other%d."}\n' % number)
+    assert other[1].readline() == b'{"ok":true}\n'
+send(slow, b'\n')
+assert slow[1].readline() == b'{"ok":true}\n'
+os._exit(0)
+"#,
+    );
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let told = sandbox.tracerun(["explain"]).stdout;
+    assert!(told.contains("/slow\n") && told.contains("/other49.\n"), "{told}");
+}
+
+#[test]
+fn what_is_said_before_the_end_counts_and_after_it_does_not() {
+    if !have("python3") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    // A grandchild that outlives everyone and the time of grace says one thing in time and another too late.
+    let late = r#"
+channel = connect()
+send(channel, b'{"call":"ignoreInput","path":"/in-time"}\n')
+if os.fork(): os._exit(0)
+os.setsid()
+import time
+end = os.environ['END']
+while os.path.exists(folder): time.sleep(0.01)
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+try: send(channel, b'{"call":"ignoreInput","path":"/too-late"}\n'); said = 'sent'
+except OSError as error: said = type(error).__name__
+os.write(os.open(end, os.O_WRONLY), said.encode())
+"#;
+    let mut sandbox = sandbox;
+    let end = sandbox.top().join("end");
+    assert!(Command::new("mkfifo").arg(&end).status().expect("mkfifo runs").success());
+    sandbox.set("END", end.to_str().expect("UTF-8"));
+    sandbox.write("by_hand.py", [BY_HAND, late].concat());
+    let ran = sandbox.run_with(&["--grace", "0"], &["python3", "by_hand.py"]);
+    assert_eq!((ran.status, ran.outcome()), (0, "uncached"), "{}", ran.stderr);
+    let said = fs::read_to_string(end).expect("said");
+    assert_eq!(said, "BrokenPipeError");
+    let told = sandbox.tracerun(["explain"]).stdout;
+    assert!(told.contains("/in-time\n") && !told.contains("/too-late"), "{told}");
+}
+
+#[test]
 fn outside_a_run_and_after_its_end_every_call_does_nothing() {
     let (sandbox, workers) = workers();
     let gone = sandbox.path("gone");
@@ -301,12 +396,96 @@ fn outside_a_run_and_after_its_end_every_call_does_nothing() {
     }
 }
 
+/// Runs a program that must succeed, in a folder.
+fn succeeds(sandbox: &Sandbox, folder: &Path, argv: &[&str]) {
+    let ran = sandbox.command(argv[0]).args(&argv[1..]).current_dir(folder).output().expect("it runs");
+    assert!(ran.status.success(), "{argv:?}: {ran:?}");
+}
+
 #[test]
-fn the_node_client_works_in_threads_and_copies_and_never_throws() {
-    if !have("node") {
+fn the_node_client_works_as_a_package_with_types() {
+    if !have("npm") {
         return;
     }
+    let Some(modules) = fixture("web/node_modules") else { return };
     let sandbox = Sandbox::new();
+    let top = sandbox.path("");
+    let packed =
+        sandbox.command("npm").args(["pack", "--silent"]).arg(format!("{}/node", clients())).output();
+    let packed = String::from_utf8(packed.expect("npm runs").stdout).expect("UTF-8");
+    succeeds(&sandbox, &top, &["npm", "install", "--offline", "--silent", &format!("./{}", packed.trim())]);
+    sandbox.write(
+        "use.mts",
+        "import { load, ignoreInput, getEnvs } from 'tracerun-client'\nimport type { Client } from 'tracerun-client'\n\
+         const client: Client = load()\nconst level: string | undefined = client.getEnv('LEVEL', { tracked: false })\n\
+         const all: Record<string, string> = getEnvs({ prefix: 'LEV' })\nignoreInput(`/told-${level}-${Object.keys(all)}.`)\n",
+    );
+    let compiler = modules.join("typescript-js/bin/tsc");
+    let compiler = compiler.to_str().expect("UTF-8");
+    let options = ["--module", "nodenext", "--strict", "use.mts"];
+    succeeds(&sandbox, &top, &[&["node", compiler][..], &options].concat());
+    let refused = sandbox.path("wrong.mts");
+    fs::write(refused, "import { ignoreInput } from 'tracerun-client'\nignoreInput(1)\n").expect("written");
+    let wrong = [&["node", compiler][..], &options[..3], &["wrong.mts"]].concat();
+    let ran = sandbox.command(wrong[0]).args(&wrong[1..]).output().expect("it runs");
+    assert!(!ran.status.success(), "the types say what a path is");
+    let mut sandbox = sandbox;
+    sandbox.set("LEVEL", "3");
+    succeeds(&sandbox, &top, &["node", "use.mjs"]);
+    assert_eq!(sandbox.run(&["node", "use.mjs"]).status, 0);
+    let told = sandbox.tracerun(["explain"]).stdout;
+    assert!(told.contains("/told-3-LEVEL.\n"), "{told}");
+}
+
+#[test]
+fn tracked_variables_are_found_in_the_callers_environment_however_little_the_command_sees() {
+    let (mut sandbox, workers) = workers();
+    let narrowed = ["--env", "PATH", "--env", "HOME", "--env", "PYTHON*"];
+    sandbox.write(
+        "ask.cjs",
+        "const client = require(process.env.VP_RUN_NODE_CLIENT_PATH).load()\n\
+         console.log(process.env.LEVEL, client.getEnv('LEVEL'), JSON.stringify(client.getEnvs({ prefix: 'VITE_' })))\n",
+    );
+    sandbox.write(
+        "ask.py",
+        "import os, json, tracerun_client as runner\n\
+         print('undefined' if os.environ.get('LEVEL') is None else 'seen', runner.get_env('LEVEL'), \
+         json.dumps(runner.get_envs(prefix='VITE_'), separators=(',', ':')))\n",
+    );
+    let mut changes = 0;
+    for worker in workers.iter().filter(|worker| worker.last().is_some_and(|file| file.starts_with("work.")))
+    {
+        let file = worker[worker.len() - 1].replace("work", "ask");
+        let ask = |sandbox: &Sandbox| sandbox.run_with(&narrowed, &[&worker[0], &file]);
+        if file.ends_with(".sh") {
+            continue;
+        }
+        let value = |number: i32| format!("value{number}");
+        sandbox.set("LEVEL", &value(changes));
+        sandbox.set("VITE_A", "1");
+        let first = ask(&sandbox);
+        first.assert_stored();
+        let (name, level) = (format!("VITE_{changes}"), value(changes));
+        assert!(first.stdout.starts_with(&format!("undefined {level} {{\"VITE_")), "{}", first.stdout);
+        ask(&sandbox).assert_hit();
+        // One more that is among those asked for, then another value, then one that nobody asked for.
+        sandbox.set(&name, "2");
+        let added = ask(&sandbox);
+        added.assert_stored();
+        assert!(added.stderr.contains(&format!("variable {name} was not set")), "{}", added.stderr);
+        changes += 1;
+        sandbox.set("LEVEL", &value(changes));
+        let changed = ask(&sandbox);
+        changed.assert_stored();
+        assert!(changed.stderr.contains("variable LEVEL has another value"), "{}", changed.stderr);
+        sandbox.set("OTHER", &value(changes));
+        ask(&sandbox).assert_hit();
+    }
+}
+
+#[test]
+fn the_node_client_works_in_threads_and_copies_and_never_throws() {
+    let mut sandbox = Sandbox::new();
     sandbox.write(
         "all.cjs",
         r#"
@@ -336,15 +515,16 @@ for (const [name, client] of Object.entries({ one, two })) {
 if (isMainThread) for (let n = 0; n < 4; n++) new Worker(__filename, { workerData: n })
 "#,
     );
-    let mut sandbox = sandbox;
     sandbox.set("LEVEL", "ä");
     sandbox.set("BIG", &"b".repeat(100_000));
-    let ran = sandbox.run(&["node", "all.cjs"]);
-    assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let told = sandbox.tracerun(["explain"]).stdout;
-    for name in ["main", "0", "1", "2", "3"] {
-        for copy in ["one", "two"] {
-            assert!(told.contains(&format!("/{name}-{copy}.\n")), "{name} {copy}: {told}");
+    for program in javascript() {
+        let ran = sandbox.run(&[&program, "all.cjs"]);
+        assert_eq!(ran.status, 0, "{program}: {}", ran.stderr);
+        let told = sandbox.tracerun(["explain"]).stdout;
+        for name in ["main", "0", "1", "2", "3"] {
+            for copy in ["one", "two"] {
+                assert!(told.contains(&format!("/{name}-{copy}.\n")), "{program}: {name} {copy}: {told}");
+            }
         }
     }
 }
