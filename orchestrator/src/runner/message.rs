@@ -97,10 +97,54 @@ pub(super) fn glob_of(glob: &str) -> Result<GlobMatcher, String> {
     built.map(|glob| glob.compile_matcher()).map_err(|error| format!("bad glob {glob:?}: {}", error.kind()))
 }
 
+/// What has come of one client, taken apart into requests.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// The beginning of a request.
+    pending: Vec<u8>,
+    /// Whether what comes belongs to a request that was too long.
+    skipping: bool,
+}
+
+/// A request of more than [`MOST_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl Requests {
+    /// Takes what has come, in pieces of any size; `each` gets the requests that are whole with it, without their line
+    /// ends, and one that is too long as soon as that shows.
+    pub fn take(&mut self, piece: &[u8], mut each: impl FnMut(Result<&[u8], TooLong>)) {
+        let mut rest = piece;
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            self.add(&rest[..end], &mut each);
+            rest = &rest[end + 1..];
+            if !std::mem::take(&mut self.skipping) {
+                each(Ok(&self.pending));
+            }
+            self.pending.clear();
+        }
+        self.add(rest, &mut each);
+    }
+
+    fn add(&mut self, bytes: &[u8], each: &mut impl FnMut(Result<&[u8], TooLong>)) {
+        if self.skipping {
+            return;
+        }
+        if self.pending.len() + bytes.len() > MOST_BYTES {
+            each(Err(TooLong));
+            self.skipping = true;
+            self.pending = Vec::new();
+            return;
+        }
+        self.pending.extend_from_slice(bytes);
+    }
+}
+
 /// Answers a request, without the line end; `listener` takes note of it.
 #[must_use]
-pub fn answer(line: &[u8], listener: &mut Listener<'_>) -> String {
-    let answered = Request::parse(line).and_then(|(request, pid)| match request {
+pub fn answer(request: Result<&[u8], TooLong>, listener: &mut Listener<'_>) -> String {
+    let line = request.map_err(|TooLong| format!("a request has at most {MOST_BYTES} bytes"));
+    let answered = line.and_then(Request::parse).and_then(|(request, pid)| match request {
         Request::State(statement) => listener.state(statement, pid).map(|()| json!({ "ok": true })),
         Request::Variables { query, tracked } => {
             let values = listener.variables(&query, tracked, pid)?;
@@ -122,7 +166,7 @@ pub fn answer(line: &[u8], listener: &mut Listener<'_>) -> String {
 }
 
 /// The answer that refuses.
-pub(super) fn refusal(error: String) -> Value {
+fn refusal(error: String) -> Value {
     json!({ "ok": false, "error": error })
 }
 
@@ -135,7 +179,7 @@ mod tests {
         let environment: Vec<_> =
             environment.iter().map(|&(name, value)| (name.into(), value.into())).collect();
         let mut listener = Listener::new(&environment);
-        let answers = lines.iter().map(|line| answer(line.as_bytes(), &mut listener)).collect();
+        let answers = lines.iter().map(|line| answer(Ok(line.as_bytes()), &mut listener)).collect();
         (answers, listener.told)
     }
 
@@ -171,6 +215,19 @@ mod tests {
             ]
         );
         assert_eq!(told.declarations[0].pid, 7);
+    }
+
+    #[test]
+    fn requests_are_told_apart_however_they_come() {
+        let long = "x".repeat(MOST_BYTES);
+        let sent = format!("a\n\n{long}\n{long}y\nlast\nhalf");
+        for size in [1, 2, 1000, MOST_BYTES, sent.len()] {
+            let (mut requests, mut came) = (Requests::default(), Vec::new());
+            for piece in sent.as_bytes().chunks(size) {
+                requests.take(piece, |request| came.push(request.map(<[u8]>::len)));
+            }
+            assert_eq!(came, [Ok(1), Ok(0), Ok(MOST_BYTES), Err(TooLong), Ok(4)], "in pieces of {size}");
+        }
     }
 
     #[test]

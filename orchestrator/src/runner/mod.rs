@@ -10,7 +10,7 @@ mod message;
 mod server;
 mod told;
 
-pub use self::message::{MOST_BYTES, Request, answer};
+pub use self::message::{MOST_BYTES, Request, Requests, TooLong, answer};
 pub use self::server::Server;
 pub use self::told::{Declaration, EnvQuery, Listener, Statement, Told, Variables};
 

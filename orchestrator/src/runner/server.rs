@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use platform::fifo::{self, Wanted};
 use platform::files;
 
-use super::message::{MOST_BYTES, answer, refusal};
+use super::message::{Requests, answer};
 use super::told::{Listener, Told};
 use tracerun_client::protocol::{ANSWERS, KNOCK, REQUESTS, TICKETS, VERSION};
 
@@ -166,14 +166,9 @@ impl Serving {
             Ok((requests, answers))
         };
         match make() {
-            Ok((requests, answers)) => Ok(Channel {
-                paths,
-                requests,
-                answers,
-                pending: Vec::new(),
-                skipping: false,
-                waiting: Vec::new(),
-            }),
+            Ok((requests, answers)) => {
+                Ok(Channel { paths, requests, answers, unread: Requests::default(), waiting: Vec::new() })
+            }
             Err(error) => {
                 paths.iter().for_each(remove);
                 Err(error)
@@ -201,10 +196,7 @@ struct Channel {
     paths: [PathBuf; 2],
     requests: File,
     answers: File,
-    /// The beginning of a request.
-    pending: Vec<u8>,
-    /// Whether what comes belongs to a request that was too long.
-    skipping: bool,
+    unread: Requests,
     /// Answers that have not been sent.
     waiting: Vec<u8>,
 }
@@ -231,34 +223,10 @@ impl Channel {
             }
             Err(_) => return Came::End,
         };
-        let mut rest = &piece[..count];
-        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-            self.take(&rest[..end]);
-            rest = &rest[end + 1..];
-            // A request that was too long has been refused when that showed.
-            if !std::mem::take(&mut self.skipping) {
-                let answer = answer(&self.pending, listener);
-                self.waiting.extend(answer.bytes().chain([b'\n']));
-            }
-            self.pending.clear();
-        }
-        self.take(rest);
+        self.unread.take(&piece[..count], |request| {
+            self.waiting.extend(answer(request, listener).bytes().chain([b'\n']));
+        });
         Came::Something
-    }
-
-    /// Adds to the request that has begun.
-    fn take(&mut self, bytes: &[u8]) {
-        if self.skipping {
-            return;
-        }
-        if self.pending.len() + bytes.len() > MOST_BYTES {
-            let error = refusal(format!("a request has at most {MOST_BYTES} bytes"));
-            self.waiting.extend(error.to_string().bytes().chain([b'\n']));
-            self.skipping = true;
-            self.pending = Vec::new();
-            return;
-        }
-        self.pending.extend_from_slice(bytes);
     }
 }
 
