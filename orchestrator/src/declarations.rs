@@ -15,6 +15,8 @@ use crate::task::{Jobserver, Task};
 /// Files that tools write for themselves and that change no result: ignored as inputs and as outputs, before
 /// the user's own globs, which may take them back.
 pub const KNOWN_NOISE: &[(&str, &str)] = &[
+    // As `private_folder_in_memory` calls it.
+    ("/dev/shm/tracerun-*", "where tools find the runs of tracerun that are under way"),
     ("~/.npm/_logs", "npm's log of each call"),
     ("~/.npm/_update-notifier-last-checked", "when npm last asked for a newer npm"),
     ("~/.npm/_cacache/tmp", "npm's downloads in the making"),

@@ -203,6 +203,13 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     os::files::create_private_folder(path)
 }
 
+/// A folder in memory that is this user's alone, made if it is not there: what comes and goes with a run costs less there
+/// than on a disk. `None` where the system has no place for it, or another user has taken it.
+#[must_use]
+pub fn private_folder_in_memory() -> Option<PathBuf> {
+    os::files::private_folder_in_memory()
+}
+
 /// Whether users other than this one can write to the folder at `path`.
 ///
 /// # Errors

@@ -235,6 +235,10 @@ pub(crate) mod files {
         std::fs::create_dir_all(path)
     }
 
+    pub(crate) fn private_folder_in_memory() -> Option<PathBuf> {
+        None
+    }
+
     pub(crate) fn is_writable_by_others(_: &Path) -> io::Result<bool> {
         Err(super::unsupported())
     }

@@ -202,7 +202,9 @@ impl Place {
         let folder = store.library_folder();
         let node_client = runner::unpack_node_client(&folder)
             .map_err(|source| Failure::File { path: folder.clone(), source })?;
-        Ok(RunnerPlace { endpoints: store.endpoint_folder(), node_client })
+        let endpoints =
+            platform::files::private_folder_in_memory().unwrap_or_else(|| store.endpoint_folder());
+        Ok(RunnerPlace { endpoints, node_client })
     }
 
     /// How to run commands traced: without the library, which programs run slower without, where it can't be had.

@@ -117,6 +117,15 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+pub(crate) fn private_folder_in_memory() -> Option<PathBuf> {
+    let (user, _) = own_ids();
+    let folder = PathBuf::from(format!("/dev/shm/tracerun-{user}"));
+    // Anyone may make something of this name: what is there counts.
+    let _ = DirBuilder::new().mode(0o700).create(&folder);
+    let found = fs::symlink_metadata(&folder).ok()?;
+    (found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0).then_some(folder)
+}
+
 pub(crate) fn is_writable_by_others(path: &Path) -> io::Result<bool> {
     let (user, _) = own_ids();
     let metadata = fs::metadata(path)?;
