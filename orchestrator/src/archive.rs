@@ -2,16 +2,18 @@
 
 mod attributes;
 mod restore;
+mod times;
 
 use std::fs;
 
-use platform::files::FileType;
+use platform::files::{FileType, Identity};
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::{AccessKind, Before};
 
 pub use self::attributes::Attributes;
 pub(crate) use self::restore::restore;
 pub use self::restore::{Mtime, RestoreError, Restored};
+pub(crate) use self::times::Past;
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, InputState, Observer};
 use crate::wire;
@@ -73,6 +75,15 @@ pub enum Left {
     Mode(u16),
     /// Nothing: it was deleted.
     Absent,
+}
+
+/// What an output that is in place stands as: nothing for a deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InPlace {
+    /// Its modification time, nanoseconds since 1970.
+    pub(crate) mtime_ns: i128,
+    /// Device and inode.
+    pub(crate) file: (u64, u64),
 }
 
 /// What stands at the path of an output at the time of a look-up.
@@ -154,9 +165,12 @@ impl Left {
 }
 
 impl Output {
-    /// Whether what stands there is exactly what was left.
-    pub(crate) fn is_right(&self, now: &Standing, observer: &mut Observer<'_>) -> bool {
-        self.left.is(now) && self.has_attributes(observer) && self.is_linked(observer)
+    /// What stands there, if it is exactly what was left.
+    pub(crate) fn in_place(&self, now: &Standing, observer: &mut Observer<'_>) -> Option<InPlace> {
+        let is_right = self.left.is(now) && self.has_attributes(observer) && self.is_linked(observer);
+        let identity = observer.identity(&self.path, false);
+        let place = |now: Identity| InPlace { mtime_ns: now.mtime_ns, file: (now.device, now.inode) };
+        is_right.then(|| identity.map_or_else(|_| InPlace::default(), place))
     }
 
     /// Whether what stands there, if it is to stay, has the attributes that were left. What others it had before is not

@@ -66,6 +66,9 @@ pub fn miss(reason: &MissReason) -> String {
                 "{path} is in a folder that the run makes, and it did not make it: --ignore-output it if it does not matter"
             )
         }
+        MissReason::NotRestored { error } => {
+            format!("a stored run saw the same, but its outputs can't be put back: {error}")
+        }
         MissReason::Damaged => "what was stored is damaged: it is stored again".to_owned(),
         MissReason::Named { path, difference } => {
             let what = match difference {
@@ -161,6 +164,10 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
         Uncacheable::Unreadable { path, process: who } => {
             format!("{path}, which {} used, can't be read by tracerun", process(who))
         }
+        Uncacheable::NoRoom { path, process: who } => format!(
+            "there is no room left where {path} is, so that what {} wrote may be cut short; make room and run it again",
+            process(who)
+        ),
         Uncacheable::UnknownBefore { path, process: who } => {
             format!("{} changed {path}, and what it was before could not be seen", process(who))
         }

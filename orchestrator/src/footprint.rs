@@ -7,7 +7,7 @@ mod changes;
 mod places;
 mod uncacheable;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use platform::files::{self, FileType, Identity};
 use platform::terminal::ReadMarks;
@@ -735,6 +735,7 @@ impl Judge<'_> {
         if let Some((path, process, _)) = linked.into_values().find(|(_, _, others)| *others > 0) {
             return Err(Uncacheable::Linked { path: path.into(), process: self.actor(process) });
         }
+        self.has_room(&outputs)?;
         for (path, kind, process) in folders {
             self.folder(&path, kind, process);
         }
@@ -757,6 +758,20 @@ impl Judge<'_> {
             self.found.entry(observation).or_insert((InputState::Absent, process));
         }
         Ok(outputs)
+    }
+
+    /// Makes sure that there was room for the outputs. That a write failed is not seen, and not every program tells.
+    fn has_room(&self, outputs: &Outputs) -> Result<(), Uncacheable> {
+        let mut known = HashSet::new();
+        for output in &outputs.changed {
+            let Some(change) = self.changes.get(&output.path) else { continue };
+            let is_new = change.now.is_some_and(|now| known.insert(now.device));
+            if is_new && files::is_full(&output.path.to_path()).unwrap_or(false) {
+                let (path, process) = (output.path.clone(), self.actor(change.process));
+                return Err(Uncacheable::NoRoom { path, process });
+            }
+        }
+        Ok(())
     }
 
     /// The names in a folder that are judged as outputs, not as entries.

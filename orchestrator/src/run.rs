@@ -15,7 +15,7 @@ use platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, Spawn
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
-use crate::archive::Mtime;
+use crate::archive::{Mtime, RestoreError};
 use crate::bytes::Bytes;
 use crate::cache::{
     Counters, Declared, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
@@ -200,7 +200,7 @@ pub fn run(
     let folders = capture.runner.iter().flat_map(RunnerPlace::folders);
     let declarations = Declarations::of(task)?.with_own(folders);
     let id = RunId::new();
-    let mut trouble = None;
+    let (mut trouble, mut no_room) = (None, false);
     let found = if mode.force { Ok(Lookup::Miss(Missed::default())) } else { store.look_up(task) };
     let Missed { reasons, against } = match found {
         Ok(Lookup::Hit(entry)) => match replay(&entry, store, mode.mtime, passage) {
@@ -208,8 +208,16 @@ pub fn run(
                 return Ok(Report { refused_output: refused, ..hit(task, store, &entry, id, began) });
             }
             Err(error) => {
-                trouble = Some(error.to_string());
-                Missed { reasons: vec![MissReason::Damaged], against: Some(entry.run()) }
+                // What then has no room for its outputs either is not to take the place of what is stored.
+                no_room = error.is_no_room();
+                let (error, damaged) = (error.to_string(), error.is_damage());
+                let reason = if damaged {
+                    MissReason::Damaged
+                } else {
+                    MissReason::NotRestored { error: error.clone() }
+                };
+                trouble = Some(error).filter(|_| damaged);
+                Missed { reasons: vec![reason], against: Some(entry.run()) }
             }
         },
         Ok(Lookup::Miss(missed)) => missed,
@@ -283,8 +291,9 @@ pub fn run(
     let outcome = match judged {
         Ok((footprint, terminal)) => {
             (report.inputs, report.outputs) = listed(&footprint);
-            let kept =
-                (!mode.no_store).then(|| store.keep(task, &footprint, &terminal, &report.record)).transpose();
+            let kept = (!mode.no_store && !no_room)
+                .then(|| store.keep(task, &footprint, &terminal, &report.record))
+                .transpose();
             match kept {
                 Ok(kept) => {
                     added = kept.map_or(0, |kept| kept.bytes);
@@ -376,9 +385,9 @@ fn replay(
     store: &Store,
     mtime: Mtime,
     passage: &Passage,
-) -> Result<Option<io::ErrorKind>, String> {
-    let terminal = entry.terminal(store).map_err(|error| error.to_string())?;
-    entry.restore(store, mtime).map_err(|error| error.to_string())?;
+) -> Result<Option<io::ErrorKind>, RestoreError> {
+    let terminal = entry.terminal(store)?;
+    entry.restore(store, mtime)?;
     let passed = terminal.iter().try_for_each(|chunk| passage(chunk.stream, &chunk.bytes));
     Ok(passed.err().map(|error| error.kind()))
 }

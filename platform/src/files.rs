@@ -75,6 +75,23 @@ pub fn boot_id() -> io::Result<Vec<u8>> {
     os::files::boot_id()
 }
 
+/// The time that the system gives to what is changed now, nanoseconds since 1970: that of the last tick of its clock.
+///
+/// # Errors
+/// The system does not tell.
+pub fn last_tick() -> io::Result<i128> {
+    os::files::last_tick()
+}
+
+/// Whether the file system that holds `path` has no room left, for bytes or for files: what was written there last may
+/// be cut short. Quotas of a user are not known.
+///
+/// # Errors
+/// As `statvfs`.
+pub fn is_full(path: &Path) -> io::Result<bool> {
+    os::files::is_full(path)
+}
+
 /// Fills `buffer` from `offset` of a regular file, as far as there is something; says how far.
 ///
 /// # Errors
@@ -228,10 +245,10 @@ pub fn clock_barrier(scratch: &Path) -> io::Result<i128> {
     os::files::clock_barrier(scratch)
 }
 
-/// Sets the modification time of the file at `path`.
+/// Sets the modification time of the file or folder at `path`.
 ///
 /// # Errors
-/// As `utimensat`.
+/// As `open` and `futimens`.
 pub fn set_modified(path: &Path, time: SystemTime) -> io::Result<()> {
-    std::fs::File::options().write(true).open(path)?.set_modified(time)
+    std::fs::File::open(path)?.set_modified(time)
 }

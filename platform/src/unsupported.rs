@@ -171,6 +171,14 @@ pub(crate) mod files {
         Err(super::unsupported())
     }
 
+    pub(crate) fn last_tick() -> io::Result<i128> {
+        Err(super::unsupported())
+    }
+
+    pub(crate) fn is_full(_: &Path) -> io::Result<bool> {
+        Err(super::unsupported())
+    }
+
     pub(crate) fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
         Err(super::unsupported())
     }

@@ -329,13 +329,48 @@ fn a_project_without_room_for_the_outputs_gets_nothing_by_halves() {
     let ran = sandbox.run(&script());
     assert_eq!(ran.outcome(), "uncached", "{ran:?}");
     assert!(ran.stderr.contains("No space left on device"), "as the command says it: {ran:?}");
+    assert!(!ran.stderr.contains("damaged"), "{ran:?}");
+    let why = sandbox.tracerun(["explain"]);
+    assert!(why.stdout.contains("its outputs can't be put back"), "{why:?}");
     for entry in fs::read_dir(sandbox.path("")).expect("there") {
         let name = entry.expect("read").file_name();
         assert!(!name.to_string_lossy().starts_with(".tracerun-"), "{name:?}");
     }
-    fs::remove_file(sandbox.path("filler")).expect("there");
+    assert_eq!(fs::metadata(sandbox.path("d")).expect("restored").mode() & 0o777, 0o755);
+    fs::remove_dir_all(sandbox.path("d")).expect("there");
+    for name in ["filler", "out", "large"] {
+        // It may not have come to each of them.
+        let _ = fs::remove_file(sandbox.path(name));
+    }
+    // What was stored is as good as before.
     let ran = sandbox.run(&script());
+    ran.assert_hit();
     is_right(&sandbox, &ran.stdout, 1);
+}
+
+#[test]
+fn what_was_cut_short_for_want_of_room_is_not_stored_though_the_command_says_nothing() {
+    let sandbox = Sandbox::new();
+    let Some(_mounted) = Mounted::on(sandbox.path(""), "2m") else { return };
+    fs::create_dir(sandbox.path(".git")).expect("made");
+    let script = ["sh", "-c", "head -c 1000000 /dev/zero > out 2>/dev/null; true"];
+    sandbox.run(&script).assert_stored();
+    fs::remove_file(sandbox.path("out")).expect("there");
+    sandbox.write("filler", vec![0; 1_500_000]);
+    let length = || fs::metadata(sandbox.path("out")).expect("made").len();
+    // The outputs of the stored run find no room, and a run that does not say so does not take its place.
+    let ran = sandbox.run(&script);
+    assert_eq!((ran.outcome(), ran.status), ("uncached", 0), "{ran:?}");
+    assert!(ran.stderr.contains("no room left") && length() < 1_000_000, "{ran:?}");
+    assert_eq!(sandbox.tracerun(["cache", "clear"]).status, 0);
+    fs::remove_file(sandbox.path("out")).expect("there");
+    let ran = sandbox.run(&script);
+    assert!(ran.outcome() == "uncached" && ran.stderr.contains("no room left"), "{ran:?}");
+    for name in ["filler", "out"] {
+        fs::remove_file(sandbox.path(name)).expect("there");
+    }
+    sandbox.run(&script).assert_stored();
+    assert_eq!(length(), 1_000_000);
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use platform::files::{self, FileType};
+use platform::files::{self, FileType, Identity};
 
-use super::{Left, Output};
+use super::times::{Past, renewed};
+use super::{InPlace, Left, Output};
 use crate::bytes::{self, Bytes};
 use crate::cache::{Contents, StoreError, in_parallel, unique};
 use crate::fingerprint::Digest;
@@ -35,7 +36,7 @@ pub enum RestoreError {
 /// The modification time that restored files get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mtime {
-    /// That of their restoration, as if the command had run: what `make` expects.
+    /// That of their restoration, in the order in which the run made them: what `make` expects.
     #[default]
     Now,
     /// That which the run left.
@@ -55,30 +56,83 @@ pub struct Restored {
     pub bytes: u64,
 }
 
-/// A file that was written, and with what modification time.
-struct Written {
-    digest: Digest,
-    size: u64,
-    mtime_ns: i128,
+impl RestoreError {
+    /// Whether there is no room for the outputs: there is nothing wrong with what is stored.
+    pub(crate) fn is_no_room(&self) -> bool {
+        let source = match self {
+            Self::Path { source, .. } | Self::Store(StoreError::Io { source, .. }) => source,
+            Self::Store(_) => return false,
+        };
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    }
+
+    /// Whether the store does not hold what it should.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Blob { .. }))
+    }
 }
 
-/// Puts outputs back; those of which `right` says so are left alone.
+/// Puts outputs back; those that are in place are left alone but for their modification times.
 pub(crate) fn restore(
     contents: &Contents<'_>,
     outputs: &[Output],
-    right: &[bool],
+    in_place: &[Option<InPlace>],
+    past: Past,
     mtime: Mtime,
 ) -> Result<Restored, RestoreError> {
-    let wrong: Vec<&Output> =
-        outputs.iter().zip(right).filter(|(_, right)| !**right).map(|(output, _)| output).collect();
+    let times = match mtime {
+        Mtime::Now => renewed(outputs, in_place, past),
+        Mtime::Recorded => {
+            let recorded = |output: &Output| UNIX_EPOCH + Duration::from_nanos(output.mtime_ns);
+            let is_file = |output: &Output| output.left.content().is_some();
+            let each = outputs.iter().zip(in_place);
+            each.map(|(output, now)| (now.is_none() && is_file(output)).then(|| recorded(output))).collect()
+        }
+    };
+    let each = outputs.iter().zip(&times).zip(in_place);
+    let wrong: Vec<Wrong<'_>> = each
+        .filter(|(_, now)| now.is_none())
+        .map(|((output, time), _)| (output, time.unwrap_or_else(SystemTime::now)))
+        .collect();
     let mut restored = Restored { already: (outputs.len() - wrong.len()) as u64, ..Restored::default() };
-    for (digest, size) in wrong.iter().filter_map(|output| output.left.content()) {
-        contents.has(digest, size)?;
-    }
     // The permission bits of folders come last: they may forbid to put something into them.
     let mut late: BTreeMap<&Bytes, (&Output, u16)> = BTreeMap::new();
+    let put_back = put_back(contents, &wrong, mtime, &mut late, &mut restored);
+    // They are set even if something failed: the command, which is run then, would not set those of a folder it finds.
+    let set = late.into_iter().rev().try_for_each(|(path, (output, mode))| {
+        let path = path.to_path();
+        let given = output.attributes.give(&path);
+        given.and_then(|()| files::set_mode(&path, u32::from(mode))).map_err(failed(&path))
+    });
+    put_back.and(set)?;
+    // Last, since what is put into a folder changes its time.
+    for ((output, time), now) in outputs.iter().zip(&times).zip(in_place) {
+        let is_file = matches!(output.left, Left::File { .. });
+        if let Some(time) = time.filter(|_| now.is_some() || !is_file) {
+            // Where this user may not, whoever goes by times does a little more than need be.
+            let _ = files::set_modified(&output.path.to_path(), time);
+        }
+    }
+    Ok(restored)
+}
+
+/// An output that is not in place, and the modification time that a file gets.
+type Wrong<'o> = (&'o Output, SystemTime);
+
+/// Puts back what is wrong, but for what is to be done `late`.
+fn put_back<'o>(
+    contents: &Contents<'_>,
+    wrong: &[Wrong<'o>],
+    mtime: Mtime,
+    late: &mut BTreeMap<&'o Bytes, (&'o Output, u16)>,
+    restored: &mut Restored,
+) -> Result<(), RestoreError> {
+    for (digest, size) in wrong.iter().filter_map(|(output, _)| output.left.content()) {
+        contents.has(digest, size)?;
+    }
     let (mut plain, mut linked) = (Vec::new(), Vec::new());
-    for output in &wrong {
+    for &(output, time) in wrong {
         let path = output.path.to_path();
         match &output.left {
             Left::Absent => continue,
@@ -86,15 +140,18 @@ pub(crate) fn restore(
                 late.insert(&output.path, (output, *mode));
             }
             Left::Directory { mode } => {
-                late.insert(&output.path, (output, *mode));
                 make_folder(&path).map_err(failed(&path))?;
+                late.insert(&output.path, (output, *mode));
             }
             Left::Symlink { target } => replace(&path, |temporary| {
                 let made = files::symlink(&target.to_path(), temporary);
                 made.and_then(|()| output.attributes.give(temporary)).map_err(failed(&path))
             })?,
             Left::File { size, .. } => {
-                if output.link_to.is_some() { &mut linked } else { &mut plain }.push(*output);
+                match output.link_to {
+                    Some(_) => linked.push(output),
+                    None => plain.push((output, time)),
+                }
                 restored.bytes += size;
             }
         }
@@ -106,63 +163,59 @@ pub(crate) fn restore(
             (output.path.to_path(), output.link_to.as_ref().unwrap_or(&output.path).to_path());
         replace(&path, |temporary| fs::hard_link(first, temporary).map_err(failed(&path)))?;
     }
-    for output in wrong.iter().rev().filter(|output| output.left == Left::Absent) {
+    for (output, _) in wrong.iter().rev().filter(|(output, _)| output.left == Left::Absent) {
         let path = output.path.to_path();
         remove(&path).map_err(failed(&path))?;
         restored.removed += 1;
     }
-    for (path, (output, mode)) in late.into_iter().rev() {
-        let path = path.to_path();
-        let given = output.attributes.give(&path);
-        given.and_then(|()| files::set_mode(&path, u32::from(mode))).map_err(failed(&path))?;
-    }
-    Ok(restored)
+    Ok(())
 }
 
-fn put_files(contents: &Contents<'_>, outputs: &[&Output], mtime: Mtime) -> Result<(), RestoreError> {
+fn put_files(contents: &Contents<'_>, outputs: &[Wrong<'_>], mtime: Mtime) -> Result<(), RestoreError> {
     let written = in_parallel(outputs, WORTH_A_THREAD, |part| {
-        part.iter().map(|output| put_file(contents, output, mtime)).collect::<Result<Vec<_>, RestoreError>>()
+        part.iter().map(|output| put_file(contents, output)).collect::<Result<Vec<_>, RestoreError>>()
     });
     let written = written.into_iter().collect::<Result<Vec<_>, _>>()?;
     let known = contents.store.known();
     if outputs.is_empty() || mtime != Mtime::Now {
         return Ok(());
     }
-    // Nobody else gives a file just this time: what has it still holds what was written. What is changed from now on is
-    // known by its status change time.
+    // Nobody else gives this file just this time: if it has it, it still holds what was written. What is changed from now
+    // on is known by its status change time.
     known.take_barrier();
-    for (output, written) in outputs.iter().zip(written.into_iter().flatten()) {
+    for ((output, _), written) in outputs.iter().zip(written.into_iter().flatten()) {
         let path = output.path.to_path();
-        let Written { digest, size, mtime_ns } = written;
+        let Some((digest, written)) = written else { continue };
+        let same = |now: &Identity| {
+            // To be moved into its place has changed its status.
+            Identity { ctime_ns: written.ctime_ns, links: written.links, ..*now } == written
+        };
         match files::identity(&path, false) {
-            Ok(now) if now.mtime_ns == mtime_ns && now.size == size && known.is_settled(&path, &now) => {
-                known.put(&now, digest);
-            }
+            Ok(now) if same(&now) && known.is_settled(&path, &now) => known.put(&now, digest),
             _ => {}
         }
     }
     Ok(())
 }
 
-fn put_file(contents: &Contents<'_>, output: &Output, mtime: Mtime) -> Result<Written, RestoreError> {
+/// Gives what was written, and as what it was left.
+fn put_file(
+    contents: &Contents<'_>,
+    &(output, time): &Wrong<'_>,
+) -> Result<Option<(Digest, Identity)>, RestoreError> {
     let path = output.path.to_path();
-    let Left::File { digest, size, mode } = output.left else {
-        return Ok(Written { digest: Digest([0; 32]), size: 0, mtime_ns: 0 });
-    };
-    let mut time = SystemTime::now();
+    let Left::File { digest, size, mode } = output.left else { return Ok(None) };
+    let mut written = None;
     replace(&path, |temporary| {
         let file = files::create_private(temporary).map_err(failed(&path))?;
         contents.write(digest, size, &file, &path)?;
         output.attributes.give_new(&file, temporary).map_err(failed(&path))?;
         files::set_mode_of_open(&file, u32::from(mode)).map_err(failed(&path))?;
-        time = match mtime {
-            Mtime::Now => SystemTime::now(),
-            Mtime::Recorded => UNIX_EPOCH + Duration::from_nanos(output.mtime_ns),
-        };
-        file.set_modified(time).map_err(failed(&path))
+        file.set_modified(time).map_err(failed(&path))?;
+        written = Some((digest, files::identity_of_open(&file).map_err(failed(&path))?));
+        Ok(())
     })?;
-    let mtime_ns = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
-    Ok(Written { digest, size, mtime_ns })
+    Ok(written)
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {

@@ -101,6 +101,8 @@ pub(super) struct ResultRecord {
     pub(super) chunks: Vec<(Stream, u64)>,
     /// How long it took, milliseconds.
     pub(super) wall_ms: u64,
+    /// When it began, by the clock of the file system, nanoseconds since 1970.
+    pub(super) started_ns: u64,
 }
 
 /// What each observation of a run came to, and who made it: only to tell what made another run differ.
@@ -166,6 +168,7 @@ impl Store {
             terminal: printed.map(|digest| (digest, whole.len() as u64)),
             chunks: terminal.iter().map(|chunk| (chunk.stream, chunk.bytes.len() as u64)).collect(),
             wall_ms: run.wall_ms,
+            started_ns: u64::try_from(footprint.started).unwrap_or_default(),
         };
         let name = fingerprint.0.to_string();
         self.write_record(&name, &result)?;

@@ -12,7 +12,7 @@ use super::miss::{Difference, MissReason, Missed};
 use super::records::Found;
 use super::seen::{Compared, Glance, Seen};
 use super::{OutputChunk, RunId, Store, StoreError};
-use crate::archive::{self, Left, Mtime, Output, RestoreError, Restored, Standing};
+use crate::archive::{self, InPlace, Left, Mtime, Output, Past, RestoreError, Restored, Standing};
 use crate::bytes::{self, Bytes};
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::{Digest, Fingerprint, Observer, PathSet, entries};
@@ -35,8 +35,9 @@ pub struct Entry {
     fingerprint: Fingerprint,
     path_set: PathSet,
     result: ResultRecord,
-    /// For each output, whether it is in place already.
-    right: Vec<bool>,
+    /// For each output that is in place already, as what.
+    in_place: Vec<Option<InPlace>>,
+    newest_input_ns: i128,
 }
 
 impl Entry {
@@ -107,7 +108,9 @@ impl Entry {
     /// The store lacks a content, or a path can't be changed: the command is to be run instead. Some outputs may
     /// have been put back, each of them whole.
     pub fn restore(&self, store: &Store, mtime: Mtime) -> Result<Restored, RestoreError> {
-        archive::restore(&self.contents(store), &self.result.outputs, &self.right, mtime)
+        let started_ns = self.result.started_ns.into();
+        let past = Past { started_ns, newest_input_ns: self.newest_input_ns };
+        archive::restore(&self.contents(store), &self.result.outputs, &self.in_place, past, mtime)
     }
 
     fn contents<'s>(&self, store: &'s Store) -> Contents<'s> {
@@ -186,9 +189,11 @@ impl Store {
                 continue;
             };
             match self.outputs_in_place(&result, &record, &declarations, &mut observer)? {
-                Ok(right) => {
+                Ok(in_place) => {
                     self.touch(&fingerprint.0.to_string());
-                    let entry = Entry { action_key: key, fingerprint, path_set, result, right };
+                    let newest_input_ns = glance.newest(&in_place);
+                    let entry =
+                        Entry { action_key: key, fingerprint, path_set, result, in_place, newest_input_ns };
                     return Ok(Lookup::Hit(Box::new(entry)));
                 }
                 Err(reasons) => {
@@ -213,29 +218,29 @@ impl Store {
         Ok(result.filter(|result| result.path_set == set))
     }
 
-    /// For each output whether it is in place, or which of them stand in the way.
+    /// For each output what it is if it is in place, or which of them stand in the way.
     fn outputs_in_place(
         &self,
         result: &ResultRecord,
         record: &KeyRecord,
         declarations: &Declarations,
         observer: &mut Observer<'_>,
-    ) -> Result<Result<Vec<bool>, Vec<MissReason>>, StoreError> {
+    ) -> Result<Result<Vec<Option<InPlace>>, Vec<MissReason>>, StoreError> {
         if let Some(path) = stranger(&result.outputs, declarations, observer) {
             return Ok(Err(vec![MissReason::Stranger { path }]));
         }
-        let mut right = Vec::with_capacity(result.outputs.len());
+        let mut in_place = Vec::with_capacity(result.outputs.len());
         let mut unknown = Vec::new();
         for output in &result.outputs {
             let size = output.left.content().map(|(_, size)| size);
             let standing = Standing::at(&output.path, observer, size.as_slice());
-            right.push(output.is_right(&standing, observer));
+            in_place.push(output.in_place(&standing, observer));
             if !(output.accepts(&standing) && output.has_attributes(observer)) {
                 unknown.push(output);
             }
         }
         if unknown.is_empty() {
-            return Ok(Ok(right));
+            return Ok(Ok(in_place));
         }
         // What another run of this task left there may stand there as well.
         let mut others: Vec<Output> = Vec::new();
@@ -256,7 +261,7 @@ impl Store {
         });
         let reasons: Vec<MissReason> =
             unknown.into_iter().map(|output| MissReason::Output { path: output.path.clone() }).collect();
-        Ok(if reasons.is_empty() { Ok(right) } else { Err(reasons) })
+        Ok(if reasons.is_empty() { Ok(in_place) } else { Err(reasons) })
     }
 
     /// Why the action key is not known: what it has other than that of the last kept run of the same command.

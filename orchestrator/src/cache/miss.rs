@@ -83,6 +83,11 @@ pub enum MissReason {
         /// The path.
         path: Bytes,
     },
+    /// Outputs of a run that saw the same could not be put back.
+    NotRestored {
+        /// What went wrong, with the path.
+        error: String,
+    },
     /// A record of the store was damaged.
     Damaged,
     /// A file that the user names as input is another.

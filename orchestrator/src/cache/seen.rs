@@ -1,6 +1,8 @@
 //! How each observation of a kept run stood: what tells by one look at each path that all is as it was.
 
+use std::collections::HashSet;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use platform::files::{self, FileType, Identity};
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use shm_protocol::access::AccessKind;
 use super::contents::in_parallel;
 use super::known::{KnownDigests, boot};
 use super::records::Record;
+use crate::archive::InPlace;
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, Framed, InputState, Observation, Observer, PathSet, refusal};
 use crate::runner::Variables;
@@ -275,6 +278,16 @@ impl<'s> Glance<'s> {
             rows.extend(stamp.0.into_iter().flat_map(u64::to_le_bytes));
         }
         Compared::Same(Some(Seen { boot: this_boot(), rows: rows.into(), variables: seen.variables.clone() }))
+    }
+
+    /// The newest modification time of a file among them, nanoseconds since 1970; not of the outputs among them, and not
+    /// one that is yet to come.
+    pub(super) fn newest(&self, outputs: &[Option<InPlace>]) -> i128 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let own: HashSet<(u64, u64)> = outputs.iter().flatten().map(|output| output.file).collect();
+        let files = self.stamps.iter().filter(|stamp| matches!(stamp.0[0] & 0xff, FILE | FILE_MODE));
+        let times = files.filter(|stamp| !own.contains(&(stamp.0[1], stamp.0[2]))).map(|stamp| stamp.0[4]);
+        times.filter(|&time| u128::from(time) <= now).max().unwrap_or_default().into()
     }
 
     fn stamp(&mut self, index: usize) -> Stamp {

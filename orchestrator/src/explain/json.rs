@@ -51,6 +51,10 @@ pub fn miss(reason: &MissReason) -> Value {
             add("path", path.text().into());
             "stranger"
         }
+        MissReason::NotRestored { error } => {
+            add("error", error.as_str().into());
+            "not-restored"
+        }
         MissReason::Damaged => "damaged",
         MissReason::Named { path, difference: how } => {
             add("path", path.text().into());
@@ -108,6 +112,7 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
         Uncacheable::OutputOutsideRoot { path, process } => ("outside-root", Some(path), Some(process)),
         Uncacheable::SpecialFile { path, process } => ("special-file", Some(path), Some(process)),
         Uncacheable::Unreadable { path, process } => ("unreadable", Some(path), Some(process)),
+        Uncacheable::NoRoom { path, process } => ("no-room", Some(path), Some(process)),
         Uncacheable::UnknownBefore { path, process } => ("unknown-before", Some(path), Some(process)),
         Uncacheable::Inherited { .. } => ("inherited", None, None),
         Uncacheable::Terminal(_) => ("terminal", None, None),

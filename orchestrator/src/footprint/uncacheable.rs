@@ -92,6 +92,13 @@ pub enum Uncacheable {
         /// Who.
         process: Actor,
     },
+    /// The file system that the run wrote to has no room left: what it wrote may be cut short.
+    NoRoom {
+        /// What it wrote.
+        path: Bytes,
+        /// Who.
+        process: Actor,
+    },
     /// The run changed something of which it was not seen what it was before.
     UnknownBefore {
         /// What.
@@ -126,6 +133,7 @@ impl Uncacheable {
             Self::OutputOutsideRoot { .. } => "output outside the root",
             Self::SpecialFile { .. } => "special file",
             Self::Unreadable { .. } => "unreadable file",
+            Self::NoRoom { .. } => "no room left",
             Self::Inherited { .. } => "inherited",
             Self::Terminal(_) => "terminal output",
         }

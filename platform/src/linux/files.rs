@@ -40,6 +40,24 @@ pub(crate) fn boot_id() -> io::Result<Vec<u8>> {
     fs::read("/proc/sys/kernel/random/boot_id")
 }
 
+pub(crate) fn last_tick() -> io::Result<i128> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME_COARSE)?;
+    Ok(i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()))
+}
+
+pub(crate) fn is_full(path: &Path) -> io::Result<bool> {
+    /// What a file system may keep for its own bookkeeping of the last bytes.
+    const REST: u64 = 16 << 10;
+    let room = nix::sys::statvfs::statvfs(path)?;
+    // Root may use what is set aside for it, but not what ext4 keeps for itself: 2 %, at most 4096 blocks.
+    let blocks = match own_ids().0 {
+        0 => room.blocks_free().saturating_sub((room.blocks() / 50).min(4096)),
+        _ => room.blocks_available(),
+    };
+    let files = room.files() > 0 && room.files_free() == 0;
+    Ok(files || room.blocks() > 0 && blocks.saturating_mul(room.fragment_size()) < REST)
+}
+
 pub(crate) fn read_at(file: &fs::File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     file.read_at(buffer, offset)
 }
