@@ -29,6 +29,7 @@ pub fn miss(reason: &MissReason) -> String {
             _ => format!("variable {name} has another value than in the last stored run"),
         },
         MissReason::Umask { before, now } => format!("the umask was {before:03o} and is {now:03o}"),
+        MissReason::Limit { name } => format!("{name} is not what it was in the last stored run"),
         MissReason::Inherited => {
             "the files given to it open do not hold what they held in the last stored run".to_owned()
         }

@@ -461,6 +461,7 @@ mod tests {
             environment: Vec::new(),
             caller_environment: Vec::new(),
             umask: 0,
+            limits: Vec::new(),
             stdin: StdinKey::Empty,
             terminal: crate::task::Terminal::default(),
             policy: Policy { ignore_input, ..Policy::default() },

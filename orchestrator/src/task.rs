@@ -27,6 +27,8 @@ pub struct Task {
     pub caller_environment: Vec<(OsString, OsString)>,
     /// The file mode creation mask.
     pub umask: u32,
+    /// Limits and signals, of [`platform::process::limits`].
+    pub limits: Vec<(&'static str, u64)>,
     /// What the command's standard input holds.
     pub stdin: StdinKey,
     /// Where standard output and standard error of the command lead to in the end.
@@ -213,6 +215,8 @@ pub struct ActionKey(pub Digest);
 pub struct KeyParts {
     pub(crate) variables: Vec<(Bytes, Digest)>,
     pub(crate) umask: u32,
+    /// The limits by name.
+    pub(crate) limits: Vec<(String, u64)>,
     pub(crate) stdin: StdinKey,
     /// What is said of the output, in the order of [`Terminal`].
     pub(crate) terminal: [bool; 6],
@@ -236,6 +240,9 @@ impl Task {
         let parts = self.key_parts();
         let mut key = Framed::new("tracerun action key");
         key.digest(self.command()).number(self.umask.into()).digest(parts.place);
+        for (name, value) in &parts.limits {
+            key.field(name.as_bytes()).number(*value);
+        }
         for (name, value) in &parts.settings {
             key.field(name.as_bytes()).digest(*value);
         }
@@ -279,6 +286,7 @@ impl Task {
         KeyParts {
             variables: self.tracked(),
             umask: self.umask,
+            limits: self.limits.iter().map(|&(name, value)| (name.to_owned(), value)).collect(),
             stdin: self.stdin,
             terminal: self.terminal.facts(),
             inherited: self.terminal.inherited.iter().map(|(file, rest)| (file.number, *rest)).collect(),
@@ -418,6 +426,7 @@ mod tests {
             environment: environment.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
             caller_environment: Vec::new(),
             umask: 0o22,
+            limits: vec![("ulimit -f", 9)],
             stdin: StdinKey::Empty,
             terminal: Terminal::default(),
             policy: Policy::default(),
@@ -435,6 +444,7 @@ mod tests {
             |task| task.cwd = "/q".into(),
             |task| task.root = "/".into(),
             |task| task.umask = 0o77,
+            |task| task.limits[0].1 = 8,
             |task| task.environment[0].1 = "2".into(),
             |task| task.environment.clear(),
             |task| task.stdin = StdinKey::Stream,

@@ -13,6 +13,16 @@ pub fn umask() -> u32 {
     os::process::umask()
 }
 
+/// What the command inherits of this process that a program can come upon without being told by anyone, by the names that
+/// people know it by: limits that make its calls fail, signals that do nothing to it.
+///
+/// Not those that differ from one shell or service to the next and are hardly ever met: how many files may be open, how
+/// many processes may run, how much may be locked in memory, how large a core file may be; nor how nice it is.
+#[must_use]
+pub fn limits() -> Vec<(&'static str, u64)> {
+    os::process::limits()
+}
+
 /// What this process has to know of its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandState {

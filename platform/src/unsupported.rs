@@ -59,6 +59,10 @@ pub(crate) mod process {
         0
     }
 
+    pub(crate) fn limits() -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     pub(crate) fn follow(_: CommandState) {}
 
     pub(crate) fn end_like(exit: Exit) -> ! {

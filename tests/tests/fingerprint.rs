@@ -10,6 +10,38 @@ fn sh(script: &str) -> [&str; 3] {
 }
 
 #[test]
+fn limits_and_ignored_signals_that_a_program_can_come_upon_count_and_others_do_not() {
+    let sandbox = Sandbox::new();
+    let program = tracerun_tests::tracerun();
+    let outcome = |setting: &str| {
+        let summary = sandbox.top().join("summary.json");
+        let script = format!(
+            "{setting}; exec '{}' --summary '{}' -- sh -c 'kill -HUP $$; ulimit -f; echo through'",
+            program.display(),
+            summary.display()
+        );
+        let output = sandbox.command("sh").args(["-c", &script]).output().expect("sh runs");
+        let told: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&summary).expect("a summary")).expect("JSON");
+        (
+            told["outcome"].as_str().expect("text").to_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let ignored = "trap '' HUP";
+    assert_eq!(outcome(ignored).0, "miss");
+    assert_eq!(outcome(ignored).0, "hit");
+    // The command is killed by what it would have ignored.
+    assert_eq!(outcome("true").0, "uncached");
+    let (outcome_then, said) = outcome(&format!("{ignored}; ulimit -f 1000"));
+    assert_eq!(outcome_then, "miss");
+    assert!(said.contains("ulimit -f"), "{said}");
+    for other in ["ulimit -n 100", "nice -n 1 true", "ulimit -c 0", "ulimit -n 200"] {
+        assert_eq!(outcome(&format!("{ignored}; {other}")).0, "hit", "{other}");
+    }
+}
+
+#[test]
 fn what_stands_where_the_run_made_something_for_a_while_causes_a_miss() {
     let sandbox = Sandbox::new();
     let script = sh("mkdir out && rmdir out && echo fine");

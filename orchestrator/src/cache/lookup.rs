@@ -279,6 +279,10 @@ impl Store {
         if last.umask != now.umask {
             reasons.push(MissReason::Umask { before: last.umask, now: now.umask });
         }
+        let other = |limit: &&(String, u64)| !last.limits.contains(limit);
+        reasons.extend(
+            now.limits.iter().filter(other).map(|(name, _)| MissReason::Limit { name: name.clone() }),
+        );
         if last.stdin != now.stdin {
             reasons.push(MissReason::Stdin);
         }

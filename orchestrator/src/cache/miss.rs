@@ -46,6 +46,11 @@ pub enum MissReason {
         /// Now.
         now: u32,
     },
+    /// A limit, or what signals do to it, is another.
+    Limit {
+        /// Which.
+        name: String,
+    },
     /// Standard input holds something else.
     Stdin,
     /// A file that the run is given open holds something else, or is another's.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::process::Command;
 use std::time::Duration;
 
-use platform::process::{follow, ignores_sigpipe, spawn_behind, umask};
+use platform::process::{follow, ignores_sigpipe, limits, spawn_behind, umask};
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -35,6 +35,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         cwd: place.cwd.clone(),
         root: place.root.clone(),
         umask: umask(),
+        limits: limits(),
         stdin: StdinKey::of_this_process(),
         terminal: Terminal::of_this_process(&Jobserver::of(&environment)),
         environment: policy.narrow(environment.clone()),

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::process::Stdio;
 
-use platform::process::{StandardInput, follow, standard_input, umask};
+use platform::process::{StandardInput, follow, limits, standard_input, umask};
 use shm_protocol::record::Exit;
 use tracerun::report;
 use tracerun::run;
@@ -30,6 +30,7 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         environment: std::env::vars_os().collect(),
         caller_environment: std::env::vars_os().collect(),
         umask: umask(),
+        limits: limits(),
         stdin: if standard_input() == StandardInput::Stream { StdinKey::Stream } else { StdinKey::Empty },
         terminal: Terminal::default(),
         policy: Policy::default(),

@@ -27,6 +27,10 @@ pub fn miss(reason: &MissReason) -> Value {
             add("now", format!("{now:03o}").into());
             "umask"
         }
+        MissReason::Limit { name } => {
+            add("limit", name.as_str().into());
+            "limit"
+        }
         MissReason::Stdin => "stdin",
         MissReason::Inherited => "inherited",
         MissReason::Terminal => "terminal",

@@ -51,6 +51,7 @@ impl World {
             environment: vec![("HOME".into(), outside.clone().into()), ("MODE".into(), "debug".into())],
             caller_environment: Vec::new(),
             umask: 0o22,
+            limits: Vec::new(),
             stdin: StdinKey::Empty,
             terminal: Terminal::default(),
             policy: Policy::default(),

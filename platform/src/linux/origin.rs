@@ -22,7 +22,15 @@ extern "C" fn record() {
         closed.store(unsafe { libc::fcntl(number, libc::F_GETFD) } < 0, Ordering::Relaxed);
     }
     IGNORES_SIGPIPE.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    if !is_ignored(libc::SIGXFSZ) {
+        // A limit on file sizes is met by an error, such as in the store, not by death. What is handled, other than what
+        // is ignored, has its default effect again for what is executed.
+        // SAFETY: the handler does nothing, which is async-signal-safe.
+        unsafe { libc::signal(libc::SIGXFSZ, nothing as *const () as usize) };
+    }
 }
+
+extern "C" fn nothing(_: i32) {}
 
 /// Whether this process ignores a signal now.
 fn is_ignored(signal: i32) -> bool {

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::signal::{SigSet, Signal, raise};
@@ -14,9 +15,33 @@ use crate::process::{CommandState, InheritedFile, InheritedStream, StandardInput
 
 pub(crate) fn umask() -> u32 {
     // There is no call that only asks; changing it for a moment would race with other threads.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let digits = status.lines().find_map(|line| line.strip_prefix("Umask:\t")).unwrap_or("0022");
-    u32::from_str_radix(digits, 8).unwrap_or(0o022)
+    told("Umask", 8).unwrap_or(0o022) as u32
+}
+
+/// The number that the system tells of this process under this name.
+fn told(name: &str, base: u32) -> Option<u64> {
+    static STATUS: OnceLock<String> = OnceLock::new();
+    let read = || std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line =
+        STATUS.get_or_init(read).lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"))?;
+    u64::from_str_radix(line, base).ok()
+}
+
+pub(crate) fn limits() -> Vec<(&'static str, u64)> {
+    use nix::sys::resource::{Resource, getrlimit};
+    let limit = |resource: Resource| getrlimit(resource).map_or(0, |(soft, _)| soft);
+    let signals = |name: &str| told(name, 16).unwrap_or_default();
+    // This program itself ignores SIGPIPE; whether it was told to is known otherwise.
+    let sigpipe = 1 << (libc::SIGPIPE - 1);
+    vec![
+        ("which signals are ignored", signals("SigIgn") & !sigpipe),
+        ("which signals are blocked", signals("SigBlk")),
+        ("the limit on file sizes (ulimit -f)", limit(Resource::RLIMIT_FSIZE)),
+        ("the limit on processor time (ulimit -t)", limit(Resource::RLIMIT_CPU)),
+        ("the limit on memory (ulimit -v)", limit(Resource::RLIMIT_AS)),
+        ("the limit on data (ulimit -d)", limit(Resource::RLIMIT_DATA)),
+        ("the limit on the stack (ulimit -s)", limit(Resource::RLIMIT_STACK)),
+    ]
 }
 
 /// The process that signals are passed on to; 0 for none.

@@ -66,10 +66,12 @@ impl Tracee {
         let without_library = environment.clone();
         let mut shared = None;
         if let Some(folder) = library {
-            let ring = Arc::new(SharedRing::create().map_err(tracing("making the shared memory"))?);
-            if inject::add(&mut environment, folder, cookie, &ring.path()) {
-                shared = Some(ring);
-            }
+            let ring = match SharedRing::create() {
+                // A limit on file sizes holds for memory, too. The net sees everything without it.
+                Err(source) if source.kind() == ErrorKind::FileTooLarge => None,
+                ring => Some(Arc::new(ring.map_err(tracing("making the shared memory"))?)),
+            };
+            shared = ring.filter(|ring| inject::add(&mut environment, folder, cookie, &ring.path()));
         }
         let mut child = process::Command::new(&program);
         child.args(command.argv.iter().skip(1)).env_clear().envs(environment).current_dir(&command.cwd);
