@@ -439,7 +439,7 @@ mod tests {
         let first = task(&[("A", "1")]);
         let key = first.action_key();
         assert_eq!(key, first.clone().action_key());
-        let changes: [fn(&mut Task); 15] = [
+        let changes: [fn(&mut Task); 16] = [
             |task| task.argv = vec!["cc -c".into()],
             |task| task.cwd = "/q".into(),
             |task| task.root = "/".into(),
