@@ -214,12 +214,12 @@ fn gap_advice(gap: Gap) -> Option<&'static str> {
         Gap::NoFilter => {
             Some("`tracerun doctor` says what this machine refuses; outside of a sandbox it may work")
         }
-        Gap::RingFull | Gap::BadRecord | Gap::SupervisorFailed => Some("run it again"),
+        Gap::BadRecord | Gap::SupervisorFailed => Some("run it again"),
         Gap::Survivor => Some("stop that process before the command ends"),
         Gap::LostPrivileges => {
             Some("run it without tracerun, or with --capture preload, or run tracerun as root")
         }
-        Gap::UnreadablePath | Gap::UnresolvedDirectory | Gap::OpenByHandle | Gap::Platform => None,
+        Gap::UnreadablePath | Gap::UnresolvedDirectory | Gap::OpenByHandle => None,
     }
 }
 
@@ -255,12 +255,10 @@ pub fn gap(gap: Gap) -> &'static str {
         Gap::IoUring => "used io_uring, which opens files unseen",
         Gap::OpenByHandle => "opened a file by handle, without a path",
         Gap::ChangedRoot => "changed its root or mounts, so that paths may mean something else",
-        Gap::RingFull => "did more than could be recorded in time",
         Gap::BadRecord => "left records that can't be understood",
         Gap::NoFilter => "was watched by the preload library alone (--trust-preload stores such runs)",
         Gap::Survivor => "outlived the run",
         Gap::SupervisorFailed => "could not be watched to the end",
-        Gap::Platform => "can't be watched completely on this system",
         Gap::LostPrivileges => {
             "gives privileges to whoever executes it, and could not: a run that an ordinary user traces completely must do without"
         }

@@ -1,7 +1,6 @@
 //! One run from look-up to record: the order in which the parts of tracerun are used.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
@@ -25,7 +24,7 @@ use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, TerminalLoss, Uncacheable, judge, teller};
 use crate::runner::{self, Server, Told};
 use crate::selection::named_inputs;
-use crate::stdio::{Output, Passage, Tee, give_input};
+use crate::stdio::{Input, Output, Passage, Tee, give_input};
 use crate::task::{ActionKey, Task};
 use crate::trace::{Collector, Trace};
 
@@ -193,7 +192,7 @@ pub fn run(
     capture: &Capture,
     mode: Mode,
     passage: &Passage,
-    input: Option<File>,
+    input: Option<Input>,
     follow: &mut dyn FnMut(CommandState),
 ) -> Result<Report, RunError> {
     let began = SystemTime::now();

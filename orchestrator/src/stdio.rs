@@ -1,7 +1,7 @@
 //! The command's standard streams: output passed through as it comes and kept in order for replay, input taken before.
 
 use std::fs::File;
-use std::io::{self, PipeWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, PipeWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -30,44 +30,73 @@ pub enum Output {
     Refused(io::ErrorKind),
 }
 
-/// Takes all that comes from standard input into a file that nobody else knows, made in `folder` under a name of its
-/// own; gives its digest, and the file at its beginning.
+/// What came from standard input, for the command to read.
+pub struct Input(Box<dyn Read + Send>);
+
+/// Standard input that was to be taken before the command.
+pub enum Taken {
+    /// All of it, and its digest.
+    Whole(Digest, Input),
+    /// It can't be kept, for this reason; nothing is lost all the same: the input goes on where standard input stands.
+    Unkept(io::Error, Input),
+}
+
+/// Takes all that comes from standard input into a file that nobody else knows, made in `folder` under a name of its own.
 ///
 /// # Errors
-/// Standard input can't be read, or the file not be written.
-pub fn take_input(folder: &Path) -> io::Result<(Digest, File)> {
+/// Standard input can't be read.
+pub fn take_input(folder: &Path) -> io::Result<Taken> {
     let path = folder.join(format!(".stdin-{}", unique()));
-    let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    let mut file = match File::options().read(true).write(true).create_new(true).open(&path) {
+        Ok(file) => file,
+        Err(error) => return Ok(Taken::Unkept(error, Input(Box::new(io::stdin())))),
+    };
     // It is known by its descriptor only; where that can't be, it is left.
     let _ = std::fs::remove_file(&path);
-    let digest = Digest::of_reader(Copied { from: io::stdin().lock(), to: &mut file })?;
+    let mut copied = Copied { from: io::stdin(), to: file.try_clone()?, length: 0, unkept: None };
+    let digest = Digest::of_reader(&mut copied);
     file.seek(SeekFrom::Start(0))?;
-    Ok((digest, file))
+    match (copied.unkept, digest) {
+        (Some((error, rest)), _) => {
+            let input = file.take(copied.length).chain(Cursor::new(rest)).chain(io::stdin());
+            Ok(Taken::Unkept(error, Input(Box::new(input))))
+        }
+        (None, digest) => digest.map(|digest| Taken::Whole(digest, Input(Box::new(file)))),
+    }
 }
 
 /// A reader of which all that is read is written elsewhere, too.
-struct Copied<'a, R> {
+struct Copied<R> {
     from: R,
-    to: &'a mut File,
+    to: File,
+    /// How many bytes have been written.
+    length: u64,
+    /// Why it went no further, and what was read and not written.
+    unkept: Option<(io::Error, Vec<u8>)>,
 }
 
-impl<R: Read> Read for Copied<'_, R> {
+impl<R: Read> Read for Copied<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(buffer)?;
-        self.to.write_all(&buffer[..count])?;
+        if let Err(error) = self.to.write_all(&buffer[..count]) {
+            let kind = error.kind();
+            self.unkept = Some((error, buffer[..count].to_vec()));
+            return Err(kind.into());
+        }
+        self.length += count as u64;
         Ok(count)
     }
 }
 
-/// A pipe out of which comes what is in `file`.
+/// A pipe out of which the input comes.
 ///
 /// # Errors
 /// No pipe or thread can be had.
-pub fn give_input(mut file: File) -> io::Result<Stdio> {
+pub fn give_input(Input(mut input): Input) -> io::Result<Stdio> {
     let (reader, mut writer) = io::pipe()?;
     let feed = move || {
         // That the command does not read to the end is its own business.
-        let _ = io::copy(&mut file, &mut writer);
+        let _ = io::copy(&mut input, &mut writer);
     };
     thread::Builder::new().name("input".into()).spawn(feed)?;
     Ok(reader.into())

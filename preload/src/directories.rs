@@ -1,8 +1,7 @@
 //! The names of directories that relative paths start from, asked of the kernel once and kept.
 
 use core::cell::UnsafeCell;
-use core::ffi::CStr;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{S_IFDIR, S_IFMT};
 
@@ -88,17 +87,19 @@ impl Directories {
     }
 
     fn ask(&self, guest: &Guest, fd: i32) -> Option<Place> {
-        let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
-        let digits = fd.max(0).checked_ilog10().unwrap_or(0);
-        let mut rest = fd.max(0);
-        for place in link.iter_mut().skip(14).take(digits as usize + 1).rev() {
-            *place = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        let link = CStr::from_bytes_until_nul(&link).ok()?;
         // SAFETY: `keep` passes room that is writable.
-        self.names.keep(|start, room| unsafe { syscall::link_target(link, start, room, guest.cookie) })
+        self.names.keep(|start, room| unsafe { syscall::descriptor_target(fd, start, room, guest.cookie) })
     }
+}
+
+/// How many threads can ask for a name at the same time, or be interrupted by a handler that does.
+const SCRATCH: usize = 8;
+
+/// Room to ask for a name in: nobody else has it while it is taken. (One that is taken by a thread that is killed, or in a
+/// child of `vfork`, stays so.)
+struct Scratch {
+    is_taken: AtomicBool,
+    bytes: UnsafeCell<[u8; PATH_MAX]>,
 }
 
 /// All names together; where they are used up, calls that need a new one are left to the net.
@@ -129,6 +130,7 @@ impl Place {
 
 /// Names that are only ever added. Each is its length in four bytes, then its bytes.
 struct Names {
+    scratch: [Scratch; SCRATCH],
     /// Bytes in use; the first step is never given out.
     used: AtomicU32,
     /// Places, each where the hash of its name says.
@@ -140,35 +142,38 @@ struct Names {
 const HEAD: usize = size_of::<u32>();
 
 // SAFETY: bytes are written only by the thread that reserved them, by a compare-and-exchange of `used`, and read by others
-// only once their place was published, after which they are never written again.
+// only once their place was published, after which they are never written again. Those of a scratch are touched only by
+// the thread that has taken it.
 unsafe impl Sync for Names {}
 
 impl Names {
     /// Keeps the name that `fill` writes: it gets room and returns the length, or an error. Names that are not absolute, or
     /// are those of something removed, are no names.
     fn keep(&self, fill: impl FnOnce(*mut u8, usize) -> isize) -> Option<Place> {
-        let (start, end) = self.reserve(HEAD + PATH_MAX)?;
-        let bytes = self.bytes.get().cast::<u8>().wrapping_add(start);
-        let length = usize::try_from(fill(bytes.wrapping_add(HEAD), PATH_MAX))
-            .ok()
-            .filter(|&length| length < PATH_MAX);
-        // SAFETY: `fill` has just written so many bytes of what is reserved for us.
-        let name =
-            length.map(|length| unsafe { core::slice::from_raw_parts(bytes.wrapping_add(HEAD), length) });
+        let scratch = self.scratch.iter().find(|scratch| !scratch.is_taken.swap(true, Ordering::Acquire))?;
+        let start = scratch.bytes.get().cast::<u8>();
+        let length = usize::try_from(fill(start, PATH_MAX)).ok().filter(|&length| length < PATH_MAX);
+        // SAFETY: `fill` has just written so many bytes of the scratch, which is ours until it is given back.
+        let name = length.map(|length| unsafe { core::slice::from_raw_parts(start, length) });
         let name = name.filter(|name| name.first() == Some(&b'/') && !name.ends_with(b" (deleted)"));
-        let Some(name) = name else {
-            self.give_back(end, start);
-            return None;
-        };
+        let place = name.and_then(|name| self.place(name));
+        scratch.is_taken.store(false, Ordering::Release);
+        place
+    }
+
+    /// The place of a name, which is kept from now on.
+    fn place(&self, name: &[u8]) -> Option<Place> {
         let found = self.found.get(hash(0, name) as usize % FOUND)?;
         let place = Place(found.load(Ordering::Acquire));
         if place.0 != 0 && self.get(place) == Some(name) {
-            self.give_back(end, start);
             return Some(place);
         }
+        let start = self.reserve(HEAD + name.len())?;
+        let bytes = self.bytes.get().cast::<u8>().wrapping_add(start);
         // SAFETY: the start of what is reserved for us, aligned to a step.
         unsafe { bytes.cast::<u32>().write(name.len() as u32) };
-        self.give_back(end, (start + HEAD + name.len()).next_multiple_of(STEP));
+        // SAFETY: so much is reserved for us, behind the length; a scratch is another object.
+        unsafe { bytes.wrapping_add(HEAD).copy_from_nonoverlapping(name.as_ptr(), name.len()) };
         let place = Place((start / STEP) as u32);
         found.store(place.0, Ordering::Release);
         Some(place)
@@ -176,19 +181,20 @@ impl Names {
 
     fn get(&self, place: Place) -> Option<&[u8]> {
         let start = place.0 as usize * STEP;
-        if place.0 == 0 || start > ROOM - HEAD - PATH_MAX {
+        if place.0 == 0 || start > ROOM - HEAD {
             return None;
         }
         let bytes = self.bytes.get().cast::<u8>().wrapping_add(start);
         // SAFETY: within the room, by the check above; places are only given out once their name is complete, and that
         // name is never written again.
         let length = unsafe { bytes.cast::<u32>().read() } as usize;
-        // SAFETY: as above; a length is below PATH_MAX.
-        (length < PATH_MAX).then(|| unsafe { core::slice::from_raw_parts(bytes.wrapping_add(HEAD), length) })
+        // SAFETY: as above; the check keeps to the room.
+        (length <= ROOM - HEAD - start && length < PATH_MAX)
+            .then(|| unsafe { core::slice::from_raw_parts(bytes.wrapping_add(HEAD), length) })
     }
 
     /// Takes `length` bytes that nobody else has; `None` if there is no room.
-    fn reserve(&self, length: usize) -> Option<(usize, usize)> {
+    fn reserve(&self, length: usize) -> Option<usize> {
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
             let start = (used as usize).max(STEP);
@@ -197,17 +203,9 @@ impl Names {
                 return None;
             }
             match self.used.compare_exchange_weak(used, end as u32, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some((start, end)),
+                Ok(_) => return Some(start),
                 Err(now) => used = now,
             }
         }
-    }
-
-    /// Gives back what lies between `kept` and `end`, unless somebody reserved behind it meanwhile: then it is lost.
-    fn give_back(&self, end: usize, kept: usize) {
-        let _lost = self
-            .used
-            .compare_exchange(end as u32, kept as u32, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err();
     }
 }

@@ -1,6 +1,6 @@
 //! What a call told → a record.
 
-use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Outcome};
+use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Gap, Outcome};
 use shm_protocol::calls::{Call, Meaning, Name, Needs, Touch};
 use shm_protocol::path::Joined;
 use shm_protocol::record::Event;
@@ -10,7 +10,7 @@ use linux_raw_sys::errno::{
     EACCES, EEXIST, EFAULT, EINTR, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, ENXIO,
     EOPNOTSUPP, EROFS, ETXTBSY,
 };
-use linux_raw_sys::general::{AT_REMOVEDIR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use linux_raw_sys::general::{AT_REMOVEDIR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG};
 
 use crate::dedup::hash;
 use crate::guest::{self, Guest, Sent};
@@ -78,8 +78,10 @@ fn is_directory(guest: &Guest, to: Touch) -> bool {
 /// A call that only looks: made with the pass, and recorded afterwards.
 #[inline(never)]
 fn look(guest: &'static Guest, call: Call, number: u32, arguments: Arguments, touch: Touch) -> isize {
-    let watch = match call {
-        Call::chdir => Watch::begin_in_directory(guest, touch),
+    let watch = match touch.name {
+        // What is read of a listing is not there to be read again, so its name must be known before.
+        Name::Descriptor => Watch::begin_in_directory(guest, touch),
+        _ if call == Call::chdir => Watch::begin_in_directory(guest, touch),
         _ => Some(Watch::begin(guest, touch)),
     };
     // What has an effect is made once, so it must be sure before that it can be reported.
@@ -100,25 +102,13 @@ fn look(guest: &'static Guest, call: Call, number: u32, arguments: Arguments, to
     };
     match reported {
         Reported::Whole => result,
-        // What was reached tells its own name.
         Reported::NotAtAll if result >= 0 && matches!(call, Call::openat | Call::open) => {
-            let (process, _) = guest.process();
-            match process.directories.opened(guest, result as i32) {
-                // A pipe: the net knows whether it is one that the command was given.
-                None if guest.cookie != 0 => {
-                    // SAFETY: the call above opened it, and its number has not got out of this function.
-                    unsafe { syscall::close(result) };
-                    plain(number, arguments)
-                }
-                name => {
-                    watch.report_reached(call, name);
-                    result
-                }
-            }
+            watch.report_opened(call, result, number, arguments)
         }
         Reported::NotAtAll if result == 0 && call == Call::chdir => {
             guest.ring.advance_directory_generation();
             watch.report_reached(call, directory(guest, CWD as i32));
+            watch.show_net(CWD, c".".as_ptr() as u64);
             result
         }
         // Looking twice harms nobody: what failed or only asked is made again, for the net to see.
@@ -330,8 +320,41 @@ impl Watch {
         self.send(key, access)
     }
 
-    /// Reports what was reached by a name that does not tell. Without a `name` of its own it is a pipe, a socket or a file
-    /// that is gone: whoever made it was seen.
+    /// Reports the opening of what is `fd` now, by a name that does not tell; gives the descriptor to go on with.
+    #[inline(never)]
+    fn report_opened(&self, call: Call, fd: isize, number: u32, arguments: Arguments) -> isize {
+        let (process, _) = self.guest.process();
+        let name = process.directories.opened(self.guest, fd as i32);
+        if let (Some(_), Name::At(path)) = (name, self.touch.name) {
+            self.report_reached(call, name);
+            self.show_net(self.touch.dir as u64, path);
+            return fd;
+        }
+        if self.guest.cookie == 0 {
+            return fd;
+        }
+        // A pipe: the net knows whether it is one that the command was given. Or there is no room for names any more. Opened
+        // anew, the net sees it; but whoever waits at the other end of a FIFO must not see it closed.
+        if syscall::status_of(fd as i32).is_some_and(|status| status.st_mode & S_IFMT == S_IFIFO)
+            && !syscall::is_nameless_pipe(fd as i32, self.guest.cookie)
+        {
+            let (_, pid) = self.guest.process();
+            self.guest.send(pid, syscall::now_ns(), Event::Gap(Gap::UnresolvedDirectory));
+            return fd;
+        }
+        // SAFETY: the call before this one opened it, and its number has not got out of the library.
+        unsafe { syscall::close(fd) };
+        plain(number, arguments)
+    }
+
+    /// Has the net look at a name that was used: at the links on the way, of which what was reached does not tell.
+    fn show_net(&self, dir: u64, path: u64) {
+        if self.guest.cookie != 0 {
+            let _seen = syscall::status_at(dir, path, self.touch.follow, 0);
+        }
+    }
+
+    /// Reports what was reached by a name that does not tell.
     fn report_reached(&self, call: Call, name: Option<&[u8]>) {
         if let Some(name) = name.filter(|name| !name.starts_with(b"/proc/")) {
             let path = Joined::absolute(name);
@@ -378,12 +401,16 @@ impl Watch {
             | (access.kind as u64) << 16
             | (access.outcome as u64) << 8
             | u64::from(access.follow);
-        // Names of directories are kept for good, each at an address of its own; below 2^47, so that the sum tells both.
+        // Names of directories are kept for good, each at an address of its own. What is meant goes into the key apart
+        // from that, so that no two of both make one.
         let directory = access.path.directory;
         let address = if directory.is_empty() { 0 } else { directory.as_ptr() as u64 };
-        hash(self.guest.cookie ^ address ^ meaning.rotate_right(16), access.path.name)
+        hash(self.guest.cookie ^ address, access.path.name) ^ meaning.wrapping_mul(SPREAD)
     }
 }
+
+/// An odd number: what is multiplied by it stays apart, and reaches all bits.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The directory that names beginning at `dir` begin at now.
 fn directory(guest: &'static Guest, dir: i32) -> Option<&'static [u8]> {

@@ -162,6 +162,33 @@ pub(crate) unsafe fn link_target(path: &core::ffi::CStr, start: *mut u8, room: u
     unsafe { syscall(__NR_readlinkat, arguments, pass) }
 }
 
+/// The target of the link that stands for descriptor `fd`, as [`link_target`] gives it.
+///
+/// # Safety
+/// As there.
+pub(crate) unsafe fn descriptor_target(fd: i32, start: *mut u8, room: usize, pass: u64) -> isize {
+    let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
+    let digits = fd.max(0).checked_ilog10().unwrap_or(0);
+    let mut rest = fd.max(0);
+    for place in link.iter_mut().skip(14).take(digits as usize + 1).rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    match core::ffi::CStr::from_bytes_until_nul(&link) {
+        // SAFETY: the caller's.
+        Ok(link) => unsafe { link_target(link, start, room, pass) },
+        Err(_) => -1,
+    }
+}
+
+/// Whether descriptor `fd` is a pipe that no path leads to.
+pub(crate) fn is_nameless_pipe(fd: i32, pass: u64) -> bool {
+    let mut target = [0_u8; 8];
+    // SAFETY: `target` is as long as said.
+    unsafe { descriptor_target(fd, target.as_mut_ptr(), target.len(), pass) };
+    target.starts_with(b"pipe:[")
+}
+
 /// The number of this process as tracerun knows it: the ring was found by tracerun's `/proc`, which says so even if in a pid
 /// namespace of its own the process goes by another number.
 pub(crate) fn outer_pid(pass: u64) -> u32 {

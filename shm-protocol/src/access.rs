@@ -198,7 +198,7 @@ pub struct Access<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Gap {
-    /// A process made system calls of another ABI (32-bit, x32), which are not decoded.
+    /// A process made system calls of an ABI that is not decoded.
     ForeignAbi = 1,
     /// A path could not be read from the memory of the process.
     UnreadablePath = 2,
@@ -210,37 +210,31 @@ pub enum Gap {
     OpenByHandle = 5,
     /// The root or the mounts changed, so that paths may mean something else.
     ChangedRoot = 6,
-    /// Records were lost because the ring was full and not read.
-    RingFull = 7,
     /// Records could not be understood.
-    BadRecord = 8,
+    BadRecord = 7,
     /// The kernel refused the filter: only what the preload library sees is known.
-    NoFilter = 9,
+    NoFilter = 8,
     /// A process outlived the run and was not watched further.
-    Survivor = 10,
+    Survivor = 9,
     /// The supervisor could not go on.
-    SupervisorFailed = 11,
-    /// This platform cannot be traced completely yet.
-    Platform = 12,
+    SupervisorFailed = 10,
     /// A program was executed that gives privileges, which the capture has kept it from doing (`no_new_privs`, or ptrace).
-    LostPrivileges = 13,
+    LostPrivileges = 11,
 }
 
 impl Gap {
     /// Every gap.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 11] = [
         Self::ForeignAbi,
         Self::UnreadablePath,
         Self::UnresolvedDirectory,
         Self::IoUring,
         Self::OpenByHandle,
         Self::ChangedRoot,
-        Self::RingFull,
         Self::BadRecord,
         Self::NoFilter,
         Self::Survivor,
         Self::SupervisorFailed,
-        Self::Platform,
         Self::LostPrivileges,
     ];
 
@@ -248,7 +242,7 @@ impl Gap {
     #[must_use]
     pub const fn from_wire(value: u8) -> Option<Self> {
         match value {
-            1..=13 => Some(Self::ALL[value as usize - 1]),
+            1..=11 => Some(Self::ALL[value as usize - 1]),
             _ => None,
         }
     }

@@ -56,8 +56,8 @@ impl PartialEq for Joined<'_> {
 
 impl Eq for Joined<'_> {}
 
-/// Appends the lexical normal form of the absolute `path` to what `push` and `pop` build: `push` is called for
-/// each component, `pop` for each `..` that takes one back. `..` at the root stays at the root.
+/// The steps of the lexical normal form of the absolute `path`, in order: into each component, and up for each `..`.
+/// `..` at the root stays at the root.
 pub fn normalize(path: &[u8], mut step: impl FnMut(Step<'_>)) {
     for component in path.split(|&byte| byte == b'/') {
         match component {

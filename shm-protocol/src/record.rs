@@ -74,8 +74,8 @@ pub enum Event<'a> {
 pub struct Record<'a> {
     /// Process id (thread group id) as the orchestrator's pid namespace numbers it.
     pub pid: u32,
-    /// `CLOCK_MONOTONIC` in nanoseconds: before the call for what observes, after it (or as late as the observer
-    /// could tell) for what changes.
+    /// `CLOCK_MONOTONIC` in nanoseconds: before the call for what observes, and for what changes as late as the observer
+    /// could tell, which is while the call is held where there is a net.
     pub time_ns: u64,
     /// What happened.
     pub event: Event<'a>,

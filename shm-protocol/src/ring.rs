@@ -316,7 +316,7 @@ impl<'m> Ring<'m> {
     }
 
     fn free(&self) -> &'m [AtomicU64] {
-        self.header.get(FREE_AT..).unwrap_or_default()
+        self.header.get(FREE_AT..CALL_SITES_AT).unwrap_or_default()
     }
 
     fn free_chunks(&self) -> usize {

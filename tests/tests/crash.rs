@@ -294,6 +294,22 @@ fn a_cache_without_room_costs_no_command_and_gives_no_wrong_hit() {
 }
 
 #[test]
+fn standard_input_that_the_cache_has_no_room_for_reaches_the_command_all_the_same() {
+    let sandbox = Sandbox::new();
+    let Some(_mounted) = Mounted::on_cache_of(&sandbox, "1m") else { return };
+    for _ in 0..2 {
+        let mut shell = sandbox.command("sh");
+        let script = "seq 1 500000 | \"$T\" --stdin hash -- md5sum";
+        let output =
+            shell.env("T", tracerun_tests::tracerun()).args(["-c", script]).output().expect("sh runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("standard input can't be kept"), "{said}");
+        let native = Command::new("sh").args(["-c", "seq 1 500000 | md5sum"]).output().expect("sh runs");
+        assert_eq!((output.status, output.stdout), (native.status, native.stdout), "{said}");
+    }
+}
+
+#[test]
 fn a_cache_that_becomes_read_only_still_hits_and_costs_no_command() {
     let sandbox = Sandbox::new();
     let Some(mounted) = Mounted::on_cache_of(&sandbox, "64m") else { return };

@@ -149,3 +149,34 @@ fn a_command_whose_tracer_is_killed_while_it_prints_fails_as_without_a_reader() 
     tracer.wait().expect("gone");
     assert_eq!(sandbox.read("end"), "content");
 }
+
+#[test]
+fn listings_are_whole_and_told_however_many_folders_come_and_go_meanwhile() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let sandbox = Sandbox::new();
+    let script = "
+import os, threading
+for name in range(60): os.makedirs(f'listed/{name}')
+os.makedirs('other')
+over = threading.Event()
+def stir(number):
+    while not over.is_set():
+        os.mkdir(f'other/{number}'); os.rmdir(f'other/{number}')
+stirrers = [threading.Thread(target=stir, args=(number,)) for number in range(3)]
+for stirrer in stirrers: stirrer.start()
+listed = os.open('listed', os.O_RDONLY)
+short = sum(len(os.listdir('listed')) != 60 or len(os.listdir(listed)) != 60 for _ in range(2000))
+over.set()
+for stirrer in stirrers: stirrer.join()
+print(short)
+";
+    let report = sandbox.top().join("trace");
+    let mut traced = sandbox.command(tracerun_tests::tracerun());
+    traced.args(["trace", "--quiet", "--format", "ndjson", "-o"]).arg(&report);
+    let output = traced.args(["--", "/usr/bin/python3", "-c", script]).output().expect("it runs");
+    assert_eq!((output.stdout, output.stderr), (b"0\n".to_vec(), Vec::new()));
+    let trace = std::fs::read_to_string(report).expect("a trace");
+    let listed = sandbox.path("listed").display().to_string();
+    assert!(trace.lines().any(|line| line.contains(&listed) && line.contains("\"list\"")));
+    assert!(trace.contains("\"complete\":true"), "{}", trace.lines().last().unwrap_or_default());
+}

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use platform::tracing::CaptureChoice;
@@ -39,7 +39,7 @@ impl Arguments {
     /// It is none, or it asks for `--help` or `--version`.
     pub(crate) fn understand(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(line)?;
+        let matches = command.try_get_matches_from_mut(line).map_err(with_advice)?;
         if let Some(name) = matches.subcommand_name() {
             // An option of a run that is silently without effect would be taken to work.
             let given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
@@ -54,6 +54,15 @@ impl Arguments {
         }
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// Whoever leaves out the `--` is told of it.
+fn with_advice(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument {
+        let advice = "a command to run, with its own options, comes after `--`: tracerun -- CMD [ARG]...";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+    }
+    error
 }
 
 /// `tracerun [OPTIONS] -- CMD`.

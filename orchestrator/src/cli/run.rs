@@ -1,6 +1,5 @@
 //! `tracerun -- CMD`: runs with cache, and says in one line what came of it.
 
-use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use tracerun::configuration::StdinMode;
 use tracerun::explain;
 use tracerun::run::{Mode, Report, RunError, run as run_task, run_plainly};
 use tracerun::selection::named_inputs;
-use tracerun::stdio::{take_input, to_own_streams};
+use tracerun::stdio::{Taken, take_input, to_own_streams};
 use tracerun::task::{Jobserver, Policy, StdinKey, Task, Terminal};
 
 use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
@@ -53,9 +52,17 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         if place.cwd_is_gone { Err(gone()) } else { place.open_store().map_err(|error| error.to_string()) };
     let report = match store {
         Ok(store) => {
-            let input = take(&mut task, stdin, &store)?;
+            let mut mode = Mode { force, no_store, mtime: mtime.into() };
+            let input = take(&mut task, stdin, &store)?.map(|taken| match taken {
+                Taken::Whole(_, input) => input,
+                Taken::Unkept(error, input) => {
+                    say(&format!("warning: standard input can't be kept, so neither is the run: {error}"));
+                    // What it holds is not known, so nothing can be known of what it leads to.
+                    mode = Mode { force: true, no_store: true, ..mode };
+                    input
+                }
+            });
             let capture = place.capture(options.capture, Some(&store), common);
-            let mode = Mode { force, no_store, mtime: mtime.into() };
             let report = run_task(&task, &store, &capture, mode, &to_own_streams(), input, &mut follow)?;
             if matches!(report.record.outcome, Outcome::Miss { kept: Some(_), .. }) {
                 collect_behind(&store, &place);
@@ -171,16 +178,18 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
 
 /// Looks at the inputs that the user names, and takes what comes from a standard input that can't be read again, if it is
 /// to be part of the key. There is no end to what comes from a terminal.
-fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<File>, Failure> {
+fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<Taken>, Failure> {
     task.named_inputs = named_inputs(task, store.known(), store.path()).map_err(RunError::from)?;
     if mode == StdinMode::Pass || task.stdin != StdinKey::Stream || io::stdin().is_terminal() {
         return Ok(None);
     }
     let failed = |source| Failure::File { path: "standard input".into(), source };
-    let (digest, input) = take_input(store.path()).map_err(failed)?;
-    task.stdin = StdinKey::Taken(digest);
-    task.terminal.streams.retain(|stream| stream.number != 0);
-    Ok(Some(input))
+    let taken = take_input(store.path()).map_err(failed)?;
+    if let Taken::Whole(digest, _) = taken {
+        task.stdin = StdinKey::Taken(digest);
+        task.terminal.streams.retain(|stream| stream.number != 0);
+    }
+    Ok(Some(taken))
 }
 
 /// The one line.

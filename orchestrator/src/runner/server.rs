@@ -25,7 +25,7 @@ const MOST_CHANNELS: usize = 400;
 pub struct Server {
     folder: PathBuf,
     knock: File,
-    thread: JoinHandle<Told>,
+    thread: JoinHandle<Option<Told>>,
 }
 
 impl Server {
@@ -53,8 +53,8 @@ impl Server {
             let environment = environment.to_vec();
             let serve = move || {
                 let mut listener = Listener::new(&environment);
-                own.serve(&mut listener);
-                listener.told
+                own.serve(&mut listener).ok()?;
+                Some(listener.told)
             };
             let thread = thread::Builder::new().name("runner".to_owned()).spawn(serve)?;
             Ok(Self { folder: folder.to_owned(), knock, thread })
@@ -84,7 +84,7 @@ impl Server {
             }
             thread::yield_now();
         }
-        let told = self.thread.join().ok();
+        let told = self.thread.join().ok().flatten();
         // Where it can't be removed it is in nobody's way.
         let _ = fs::remove_dir_all(&self.folder);
         told
@@ -104,11 +104,13 @@ struct Serving {
 }
 
 impl Serving {
-    fn serve(&mut self, listener: &mut Listener<'_>) {
+    /// # Errors
+    /// It can't be waited for what clients send.
+    fn serve(&mut self, listener: &mut Listener<'_>) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
         let mut ended = false;
         while !ended {
-            let Ok(ready) = fifo::wait(&self.wanted()) else { return };
+            let ready = fifo::wait(&self.wanted())?;
             ended = ready[0] && self.knocked();
             let mut ready = ready.into_iter().skip(1);
             self.channels
@@ -127,6 +129,7 @@ impl Serving {
                 channel.waiting.clear();
             }
         }
+        Ok(())
     }
 
     fn wanted(&self) -> Vec<Wanted<'_>> {

@@ -88,6 +88,7 @@ const X32_MOVED: &[(u32, Call)] = &[
     (520, Call::execve),
     (538, Call::sendmmsg),
     (545, Call::execveat),
+    (546, Call::preadv2),
 ];
 
 /// `socketcall(2)` of i386.
@@ -199,14 +200,21 @@ const I386: &[(&str, u32, Call)] = &[
     ("sendmsg", 370, Call::sendmsg),
     ("recvfrom", 371, Call::recvfrom),
     ("recvmsg", 372, Call::recvmsg),
+    ("preadv2", 378, Call::preadv2),
     ("statx", 383, Call::statx),
     ("utimensat_time64", 412, Call::utimensat),
     ("io_uring_setup", 425, Call::io_uring_setup),
     ("open_tree", 428, Call::open_tree),
     ("move_mount", 429, Call::move_mount),
+    ("fsmount", 432, Call::fsmount),
     ("openat2", 437, Call::openat2),
     ("faccessat2", 439, Call::faccessat2),
     ("fchmodat2", 452, Call::fchmodat2),
+    ("setxattrat", 463, Call::setxattrat),
+    ("getxattrat", 464, Call::getxattrat),
+    ("listxattrat", 465, Call::listxattrat),
+    ("removexattrat", 466, Call::removexattrat),
+    ("open_tree_attr", 467, Call::open_tree_attr),
 ];
 
 /// No other machine runs i386 programs by itself.

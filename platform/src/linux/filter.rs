@@ -1,5 +1,7 @@
 //! The seccomp filter: a decision tree over system call numbers for each ABI, generated from the table of watched calls.
 
+use std::io;
+
 use libc::{
     BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_MISC, BPF_RET,
     BPF_TAX, BPF_W, BPF_X, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, seccomp_data, sock_filter,
@@ -70,12 +72,19 @@ fn others(streams: &[i32]) -> impl Iterator<Item = i32> {
 /// Builds the filter: watched calls without `cookie` in their sixth argument, and all calls of an ABI that is not known,
 /// notify the supervisor; everything else, and the `silent` calls of the loader, are allowed. Of the calls that use a
 /// descriptor those on `streams` are watched, of which there are few.
-pub(super) fn build(cookie: u64, streams: &[i32], silent: &[Silent]) -> Vec<sock_filter> {
+///
+/// # Errors
+/// It would be too long.
+pub(super) fn build(cookie: u64, streams: &[i32], silent: &[Silent]) -> io::Result<Vec<sock_filter>> {
+    assemble(cookie, streams, silent).ok_or_else(|| io::Error::other("the filter is too long"))
+}
+
+fn assemble(cookie: u64, streams: &[i32], silent: &[Silent]) -> Option<Vec<sock_filter>> {
     let some = |(number, call)| (number, Some(call));
-    let native = section(&leaves(abi::native().map(some), streams, silent), Some(cookie), streams, silent);
+    let native = section(&leaves(abi::native().map(some), streams, silent), Some(cookie), streams, silent)?;
     // What the library does not do, nobody has a pass for; the loader of a native program makes no other calls.
-    let x32 = section(&leaves(abi::x32().map(some), streams, &[]), None, streams, &[]);
-    let i386 = section(&leaves(abi::i386(), streams, &[]), None, streams, &[]);
+    let x32 = section(&leaves(abi::x32().map(some), streams, &[]), None, streams, &[])?;
+    let i386 = section(&leaves(abi::i386(), streams, &[]), None, streams, &[])?;
 
     let statement = |code: u32, k| sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let jump =
@@ -94,7 +103,7 @@ pub(super) fn build(cookie: u64, streams: &[i32], silent: &[Silent]) -> Vec<sock
         skip(native.len()),
     ];
     program.extend(native.into_iter().chain(x32).chain(i386));
-    program
+    Some(program)
 }
 
 /// The decision on a call of one ABI, whose number is loaded.
@@ -103,11 +112,9 @@ fn section(
     cookie: Option<u64>,
     streams: &[i32],
     silent: &[Silent],
-) -> Vec<sock_filter> {
+) -> Option<Vec<sock_filter>> {
     let mut program = Assembler::default();
-    program.tree(leaves);
-    // Nothing is watched in a tree without leaves.
-    program.jump(BPF_JEQ, 0, Label::Allow, Label::Allow);
+    program.tree(leaves)?;
 
     program.mark(Label::Streams);
     program.load(offset::argument(0));
@@ -202,11 +209,12 @@ impl Assembler {
     }
 
     /// A balanced tree: each inner node asks whether the number is at least the first of the right half, whose
-    /// instructions follow those of the left half.
-    fn tree(&mut self, leaves: &[(u32, Verdict)]) {
-        match leaves {
-            [] => {}
-            [(number, verdict)] => {
+    /// instructions follow those of the left half. Few numbers are asked for one after the other; what is none of them is
+    /// allowed.
+    fn tree(&mut self, leaves: &[(u32, Verdict)]) -> Option<()> {
+        const FEW: usize = 4;
+        if leaves.len() <= FEW {
+            for (number, verdict) in leaves {
                 let then = match verdict {
                     Verdict::UnlessPassed => Label::Pass,
                     Verdict::Streams => Label::Streams,
@@ -214,19 +222,18 @@ impl Assembler {
                     Verdict::Addressed => Label::Addressed,
                     Verdict::UnlessSilent => Label::Silent,
                 };
-                self.jump(BPF_JEQ, *number, then, Label::Allow);
+                self.jump(BPF_JEQ, *number, then, Label::Next);
             }
-            _ => {
-                let (left, right) = leaves.split_at(leaves.len() / 2);
-                let node = self.instructions.len();
-                self.jump(BPF_JGE, right[0].0, Label::Next, Label::Next);
-                self.tree(left);
-                let skipped = self.instructions.len() - node - 1;
-                self.instructions[node].1 =
-                    Label::Skip(u8::try_from(skipped).expect("the table has few calls"));
-                self.tree(right);
-            }
+            self.answer(SECCOMP_RET_ALLOW);
+            return Some(());
         }
+        let (left, right) = leaves.split_at(leaves.len() / 2);
+        let node = self.instructions.len();
+        self.jump(BPF_JGE, right[0].0, Label::Next, Label::Next);
+        self.tree(left)?;
+        let skipped = self.instructions.len() - node - 1;
+        self.instructions[node].1 = Label::Skip(u8::try_from(skipped).ok()?);
+        self.tree(right)
     }
 
     /// Allows `call`; with any other it goes on after this.
@@ -258,26 +265,22 @@ impl Assembler {
         }
     }
 
-    fn link(self) -> Vec<sock_filter> {
+    /// The instructions with their distances; `None` if one is too far.
+    fn link(self) -> Option<Vec<sock_filter>> {
         let marks = self.marks;
         let distance = |from: usize, label: Label| match label {
-            Label::Next => 0,
-            Label::Skip(count) => count,
+            Label::Next => Some(0),
+            Label::Skip(count) => Some(count),
             _ => {
                 let next = |&&(known, to): &&(Label, usize)| known == label && to > from;
-                let (_, to) = marks.iter().find(next).expect("every label is marked");
-                u8::try_from(to - from - 1).expect("the table has few calls")
+                let (_, to) = marks.iter().find(next)?;
+                u8::try_from(to - from - 1).ok()
             }
         };
-        self.instructions
-            .iter()
-            .enumerate()
-            .map(|(place, &(instruction, yes, no))| sock_filter {
-                jt: distance(place, yes),
-                jf: distance(place, no),
-                ..instruction
-            })
-            .collect()
+        let link = |(place, &(instruction, yes, no)): (usize, &(sock_filter, Label, Label))| {
+            Some(sock_filter { jt: distance(place, yes)?, jf: distance(place, no)?, ..instruction })
+        };
+        self.instructions.iter().enumerate().map(link).collect()
     }
 }
 
@@ -320,6 +323,10 @@ pub(super) fn evaluate(program: &[sock_filter], data: &seccomp_data) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn build(cookie: u64, streams: &[i32], silent: &[Silent]) -> Vec<sock_filter> {
+        super::build(cookie, streams, silent).expect("it is short enough")
+    }
 
     fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
         run_at(0x5555_0000_1234, program, arch, number, arguments)

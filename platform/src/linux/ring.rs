@@ -18,7 +18,9 @@ use crate::tracing::Sink;
 /// A ring in memory that traced processes map too.
 pub(super) struct SharedRing {
     file: File,
-    mapping: MmapRaw,
+    /// In the mapping below. Its geometry is kept here: what the header says of it, any process can overwrite.
+    ring: Ring<'static>,
+    _mapping: MmapRaw,
 }
 
 impl SharedRing {
@@ -34,20 +36,16 @@ impl SharedRing {
         let file = unsafe { File::from_raw_fd(fd) };
         file.set_len(ring::BYTES as u64)?;
         let mapping = MmapOptions::new().len(ring::BYTES).map_raw(&file)?;
-        let shared = Self { file, mapping };
-        let ring = Ring::format(shared.words(), std::process::id()).map_err(io::Error::other)?;
+        // SAFETY: the mapping is page-aligned, as long as said, and lives as long as the structure that is made of it, which
+        // lends the ring no longer than that; everyone who maps it too accesses it by atomics only.
+        let words = unsafe { ring::words_from_mapping(mapping.as_mut_ptr(), mapping.len()) };
+        let ring = Ring::format(words, std::process::id()).map_err(io::Error::other)?;
         ring.tell_call_sites(call_sites::find());
-        Ok(shared)
-    }
-
-    fn words(&self) -> &[std::sync::atomic::AtomicU64] {
-        // SAFETY: the mapping is page-aligned, as long as said, and lives as long as `self`; everyone who maps
-        // it too accesses it by atomics only.
-        unsafe { ring::words_from_mapping(self.mapping.as_mut_ptr(), self.mapping.len()) }
+        Ok(Self { file, ring, _mapping: mapping })
     }
 
     pub(super) fn ring(&self) -> Ring<'_> {
-        Ring::open(self.words()).expect("create() formatted it, and writers cannot make its geometry wrong")
+        self.ring
     }
 
     /// Where a traced process can open it.

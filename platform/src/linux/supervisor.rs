@@ -1,8 +1,7 @@
 //! What is made of each held call, whoever holds it: what it does is recorded before it goes on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,8 +35,8 @@ pub(super) struct Supervisor {
     /// How many processes are watched for their end at the same time: each costs a descriptor.
     most_lives: usize,
     interpreters: Mutex<HashMap<Option<Version>, Interpreters>>,
-    /// Somebody has bound a socket to an address of the network.
-    serves: AtomicBool,
+    /// The ports that somebody of the run has bound a socket to; 0 stands for one that the system chose.
+    ports: Mutex<HashSet<u16>>,
 }
 
 /// A call that a thread has made and that waits for an answer.
@@ -119,7 +118,7 @@ impl Supervisor {
             ends,
             most_lives: usize::try_from(descriptors / 2).unwrap_or(usize::MAX),
             interpreters: Mutex::default(),
-            serves: AtomicBool::new(false),
+            ports: Mutex::default(),
         })
     }
 
@@ -283,6 +282,15 @@ impl Supervisor {
         processes.of_thread.retain(|_, of| *of != process);
     }
 
+    fn ports(&self) -> MutexGuard<'_, HashSet<u16>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serves(&self, port: u16) -> bool {
+        let ports = self.ports();
+        ports.contains(&port) || ports.contains(&0)
+    }
+
     fn directories_moved(&self) {
         if let Some(shared) = &self.orders.ring {
             shared.ring().advance_directory_generation();
@@ -327,10 +335,16 @@ impl Judgement<'_> {
         let Made { call, arguments, width } = made;
         let mut meaning = call.meaning(arguments);
         if let Meaning::OpenHow { dir, path, how } = meaning {
+            /// `RESOLVE_IN_ROOT` of linux/openat2.h: what is absolute begins at the descriptor.
+            const IN_ROOT: u64 = 0x10;
             // An unreadable `open_how` makes the call fail with EFAULT.
-            let Ok(flags) = self.target.memory().word(how) else {
+            let memory = self.target.memory();
+            let (Ok(flags), Ok(resolve)) = (memory.word(how), memory.word(how.wrapping_add(16))) else {
                 return Answer::Continue;
             };
+            if resolve & IN_ROOT != 0 {
+                self.send(Event::Gap(Gap::UnresolvedDirectory));
+            }
             meaning = Call::openat.meaning([dir, path, flags, 0, 0, 0]);
         }
         match meaning {
@@ -589,11 +603,11 @@ impl Judgement<'_> {
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
         let Ok(count) = self.target.memory().read(address, &mut bytes[..length]) else { return };
         match address::decode(&bytes[..count]) {
-            Address::Network(_) | Address::Loopback(_) if !kind.observes() => {
-                self.supervisor.serves.store(true, Ordering::Relaxed);
+            Address::Network(host) | Address::Loopback(host) if !kind.observes() => {
+                self.supervisor.ports().insert(host.port());
             }
-            // Whoever has a server of its own is taken to talk to that.
-            Address::Loopback(_) if self.supervisor.serves.load(Ordering::Relaxed) => {}
+            // A server of the run's own.
+            Address::Loopback(host) if self.supervisor.serves(host.port()) => {}
             Address::Network(host) | Address::Loopback(host) => {
                 self.send(Event::Network(host.to_string().as_bytes()));
             }

@@ -134,7 +134,7 @@ impl Target {
         Ok(())
     }
 
-    /// The path that a name under `/proc/self` or `/dev/fd` leads to: `/proc/self/cwd/a` is another name for
+    /// The path that a name under `/proc/<process>` or `/dev/fd` leads to: `/proc/self/cwd/a` is another name for
     /// a file of the project, and means something else in this process.
     fn through_proc(self, path: &[u8]) -> Option<Result<Vec<u8>, Unnamed>> {
         let mut parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
@@ -144,17 +144,21 @@ impl Target {
             (b"dev", b"stderr") => (self, Link::Descriptor(2)),
             (b"dev", b"fd") => (self, Link::Descriptor(number(parts.next()?)?)),
             (b"proc", owner) => {
-                let own = owner == b"self" || owner == b"thread-self" || number(owner) == Some(self.process);
-                match (own, parts.next()?) {
-                    (true, b"cwd") => (self, Link::Named("cwd")),
-                    (true, b"root") => (self, Link::Named("root")),
-                    (true, b"exe") => (self, Link::Named("exe")),
-                    (true, b"fd") => (self, Link::Descriptor(number(parts.next()?)?)),
-                    (false, b"fd") => {
-                        let process = number(owner)?;
-                        let owner = Self { thread: process, process };
-                        (owner, Link::Descriptor(number(parts.next()?)?))
-                    }
+                let mut owner = match number(owner) {
+                    Some(process) if process != self.process => Self { thread: process, process },
+                    None if !matches!(owner, b"self" | b"thread-self") => return None,
+                    _ => self,
+                };
+                let mut name = parts.next()?;
+                if name == b"task" {
+                    owner.thread = number(parts.next()?)?;
+                    name = parts.next()?;
+                }
+                match name {
+                    b"cwd" => (owner, Link::Named("cwd")),
+                    b"root" => (owner, Link::Named("root")),
+                    b"exe" => (owner, Link::Named("exe")),
+                    b"fd" => (owner, Link::Descriptor(number(parts.next()?)?)),
                     _ => return None,
                 }
             }
@@ -164,10 +168,13 @@ impl Target {
             Link::Named(name) => owner.link(name),
             Link::Descriptor(fd) => match owner.link(&format!("fd/{fd}")) {
                 Err(Unnamed::Nothing) => Err(Unnamed::Stream(owner.thread, fd)),
-                // The process can't look into that one either.
-                Err(Unnamed::NoDirectory) if owner.process != self.process => Err(Unnamed::Nothing),
                 real => real,
             },
+        };
+        let real = match real {
+            // The process can't look into that one either.
+            Err(Unnamed::NoDirectory) if owner.process != self.process => Err(Unnamed::Nothing),
+            real => real,
         };
         Some(real.map(|mut real| {
             for part in parts {
@@ -330,9 +337,18 @@ mod tests {
         assert_eq!(named("a/b"), Ok(inside.clone()));
         assert_eq!(named("/proc/self/cwd/a/b"), Ok(inside.clone()));
         assert_eq!(named(&format!("/proc/{}/cwd//./a/b", std::process::id())), Ok(inside));
+        let mut child = std::process::Command::new("cat");
+        let mut child =
+            child.current_dir("/usr").stdin(std::process::Stdio::piped()).spawn().expect("started");
+        let others = |name: &str| named(&format!("/proc/{}/{name}", child.id()));
+        assert_eq!(others("cwd/a"), Ok(b"/usr/a".to_vec()));
+        assert_eq!(others("root/a"), Ok(b"//a".to_vec()));
+        assert_eq!(others("fd/0"), Err(Unnamed::Stream(child.id(), 0)));
+        child.kill().and_then(|()| child.wait()).expect("killed");
         assert_eq!(named("/proc/self/exe"), Err(Unnamed::OwnProgram));
         assert_eq!(named("/proc/self/maps"), Ok(b"/proc/self/maps".to_vec()));
-        assert_eq!(named("/proc/1/cwd/a"), Ok(b"/proc/1/cwd/a".to_vec()));
+        let thread = format!("/proc/{0}/task/{0}/cwd/a/b", std::process::id());
+        assert_eq!(named(&thread), named("a/b"));
         assert_eq!(named(""), Err(Unnamed::Nothing));
     }
 

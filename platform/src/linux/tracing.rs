@@ -91,17 +91,18 @@ impl Tracee {
             holds_back_privileges: privileges::are_held_back(),
             allow_io_uring: command.io_uring == IoUring::Allow,
         };
-        let filter = || filter::build(cookie, &command.streams, loader::find());
+        let filter = filter::build(cookie, &command.streams, loader::find());
+        let filter = filter.map_err(tracing("making a seccomp filter"))?;
         let mut refusals = Vec::new();
         if command.capture.tries(Capture::Seccomp) {
-            let mut spawned = Net::spawn(&mut child, filter(), orders(&shared));
+            let mut spawned = Net::spawn(&mut child, filter.clone(), orders(&shared));
             let is_too_long = |source: &io::Error| source.kind() == ErrorKind::ArgumentListTooLong;
             let is_bare = matches!(&spawned, Err(NetError::Command(source)) if is_too_long(source));
             if is_bare {
                 // Perhaps it was what was added that tipped it over.
                 shared = None;
                 child.env_clear().envs(command.environment);
-                spawned = Net::spawn(&mut child, filter(), orders(&shared));
+                spawned = Net::spawn(&mut child, filter.clone(), orders(&shared));
             }
             match spawned {
                 Ok((child, net)) => {
@@ -123,7 +124,7 @@ impl Tracee {
                 Ok(()) => {
                     // It would be of no use where every call is stopped anyway.
                     child.env_clear().envs(without_library);
-                    return match Stops::spawn(child, filter(), orders(&None)) {
+                    return match Stops::spawn(child, filter, orders(&None)) {
                         Ok(stops) => {
                             let watched = Watched::Stops(stops);
                             Ok(Self { watched, drainer: None, gaps: Vec::new(), background, is_bare: false })

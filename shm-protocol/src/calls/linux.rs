@@ -45,6 +45,8 @@ macro_rules! watched_calls {
             lgetxattr __NR_lgetxattr (path, _name, _value, _size) = looked_up(CWD, path, 0x100);
             listxattr __NR_listxattr (path, _list, _size) = looked_up(CWD, path, 0);
             llistxattr __NR_llistxattr (path, _list, _size) = looked_up(CWD, path, 0x100);
+            getxattrat __NR_getxattrat (dir, path, flags, _name, _value, _size) = looked_up(dir, path, flags);
+            listxattrat __NR_listxattrat (dir, path, flags, _list, _size) = looked_up(dir, path, flags);
             inotify_add_watch __NR_inotify_add_watch (_fd, path, _mask) = looked_up(CWD, path, 0);
 
             getdents64 __NR_getdents64 (fd, _entries, _size) = listed(fd);
@@ -59,6 +61,8 @@ macro_rules! watched_calls {
             umount2 __NR_umount2 (_target, _flags) = Meaning::ChangeRoot;
             move_mount __NR_move_mount (_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
             open_tree __NR_open_tree (_dir, _path, _flags) = Meaning::ChangeRoot;
+            open_tree_attr __NR_open_tree_attr (_dir, _path, _flags) = Meaning::ChangeRoot;
+            fsmount __NR_fsmount (_fd, _flags, _attributes) = Meaning::ChangeRoot;
             setns __NR_setns (_fd, _type) = Meaning::ChangeRoot;
 
             renameat2 __NR_renameat2 (from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
@@ -77,11 +81,11 @@ macro_rules! watched_calls {
             mknodat __NR_mknodat (dir, path, _mode, _device) = made(dir, path);
             #[cfg(target_arch = "x86_64")]
             mknod __NR_mknod (path, _mode, _device) = made(CWD, path);
-            unlinkat __NR_unlinkat (dir, path, flags) = removed(dir, path, flags);
+            unlinkat __NR_unlinkat (dir, path, _flags) = removed(dir, path);
             #[cfg(target_arch = "x86_64")]
-            unlink __NR_unlink (path) = removed(CWD, path, 0);
+            unlink __NR_unlink (path) = removed(CWD, path);
             #[cfg(target_arch = "x86_64")]
-            rmdir __NR_rmdir (path) = removed(CWD, path, 0x200);
+            rmdir __NR_rmdir (path) = removed(CWD, path);
 
             truncate __NR_truncate (path, _length) = truncated(path);
             fchmodat __NR_fchmodat (dir, path, _mode) = metadata_changed(dir, path, 0);
@@ -108,6 +112,8 @@ macro_rules! watched_calls {
             removexattr __NR_removexattr (path, _name) = metadata_changed(CWD, path, 0);
             lremovexattr __NR_lremovexattr (path, _name) = metadata_changed(CWD, path, 0x100);
             fremovexattr __NR_fremovexattr (fd, _name) = descriptor_metadata_changed(fd);
+            setxattrat __NR_setxattrat (dir, path, flags, _name, _value, _size) = metadata_changed(dir, path, flags);
+            removexattrat __NR_removexattrat (dir, path, flags, _name) = metadata_changed(dir, path, flags);
 
             execve __NR_execve (path, argv, _environment) = executed(CWD, path, argv, 0);
             execveat __NR_execveat (dir, path, argv, _environment, flags) = executed(dir, path, argv, flags);
@@ -122,6 +128,7 @@ macro_rules! watched_calls {
 
             read __NR_read (fd, _buffer, _size) = Meaning::ReadDescriptor(fd as i32);
             readv __NR_readv (fd, _vector, _count) = Meaning::ReadDescriptor(fd as i32);
+            preadv2 __NR_preadv2 (fd, _vector, _count, _low, _high, _flags) = Meaning::ReadDescriptor(fd as i32);
             recvfrom __NR_recvfrom (fd, _buffer, _size, _flags, _address, _length) = Meaning::ReadDescriptor(fd as i32);
             recvmsg __NR_recvmsg (fd, _message, _flags) = Meaning::ReadDescriptor(fd as i32);
             splice __NR_splice (fd, _offset, _to, _to_offset, _size, _flags) = Meaning::ReadDescriptor(fd as i32);

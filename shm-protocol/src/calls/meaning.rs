@@ -186,7 +186,6 @@ const O_NOFOLLOW: u64 = 0o400_000;
 const O_TMPFILE: u64 = 0o20_000_000;
 
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
-const AT_REMOVEDIR: u64 = 0x200;
 const AT_SYMLINK_FOLLOW: u64 = 0x400;
 const AT_EMPTY_PATH: u64 = 0x1000;
 const RENAME_NOREPLACE: u64 = 1;
@@ -286,8 +285,7 @@ pub(super) const fn made(dir: u64, path: u64) -> Meaning {
 }
 
 /// unlink, rmdir.
-pub(super) const fn removed(dir: u64, path: u64, flags: u64) -> Meaning {
-    let _ = flags & AT_REMOVEDIR;
+pub(super) const fn removed(dir: u64, path: u64) -> Meaning {
     Meaning::Touch(Touch::delete(dir, Name::At(path)))
 }
 
