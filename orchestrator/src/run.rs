@@ -197,7 +197,8 @@ pub fn run(
 ) -> Result<Report, RunError> {
     let began = SystemTime::now();
     let folders = capture.runner.iter().flat_map(RunnerPlace::folders);
-    let declarations = Declarations::of(task)?.with_own(folders);
+    // What a tracerun in the run does to the store it shares with this one makes no difference to what it leaves.
+    let declarations = Declarations::of(task)?.with_own(folders.chain([store.path().to_owned()]));
     let id = RunId::new();
     let (mut trouble, mut no_room) = (None, false);
     let found = if mode.force { Ok(Lookup::Miss(Missed::default())) } else { store.look_up(task) };
@@ -230,7 +231,8 @@ pub fn run(
     // One file for all: that others touch it at the same time makes none of its times wrong.
     let barrier = files::clock_barrier(&store.path().join(".clock"));
     // Its terminals are later than the barrier, as those are that the run makes.
-    let (tee, stdout, stderr) = Tee::start(&task.terminal, passage)?;
+    let (tee, stdout, stderr) = Tee::start(&task.terminal, passage)
+        .map_err(|source| SpawnError::Tracing { what: "making a pipe for the output", source })?;
     let stdin = input.map_or_else(|| Ok(Stdio::inherit()), give_input)?;
     let streams = [stdin, stdout, stderr];
     let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), follow)?;

@@ -447,3 +447,15 @@ fn the_least_recently_used_go_when_the_limit_is_reached() {
     }
     assert_eq!(size(), (0, 2));
 }
+
+#[test]
+fn a_command_runs_with_however_few_descriptors_there_are() {
+    let sandbox = Sandbox::new();
+    for most in 8..32 {
+        let mut shell = sandbox.command("sh");
+        let script = format!("ulimit -n {most}; exec \"$T\" --force -- echo done");
+        let output =
+            shell.env("T", tracerun_tests::tracerun()).args(["-c", &script]).output().expect("sh runs");
+        assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"done\n"[..]), "{most}: {output:?}");
+    }
+}

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use platform::process::{follow, ignores_sigpipe, limits, spawn_behind, umask};
+use platform::tracing::{CaptureChoice, SpawnError};
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
@@ -63,7 +64,14 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
                 }
             });
             let capture = place.capture(options.capture, Some(&store), common);
-            let report = run_task(&task, &store, &capture, mode, &to_own_streams(), input, &mut follow)?;
+            let may_do_without = capture.choice == CaptureChoice::Auto && input.is_none();
+            let report = match run_task(&task, &store, &capture, mode, &to_own_streams(), input, &mut follow)
+            {
+                Err(RunError::Spawn(error @ SpawnError::Tracing { .. })) if may_do_without => {
+                    run_plainly(&task, error.to_string(), &mut follow)?
+                }
+                ran => ran?,
+            };
             if matches!(report.record.outcome, Outcome::Miss { kept: Some(_), .. }) {
                 collect_behind(&store, &place);
             }

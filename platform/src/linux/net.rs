@@ -1,7 +1,7 @@
 //! The net of one command: the filter goes into its process before the exec, the supervisor's threads serve it.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::os::unix::thread::JoinHandleExt;
 use std::process::{self, Child, Command};
@@ -59,7 +59,7 @@ impl Net {
         let (report, child_report) = io::pipe().map_err(NetError::Refused)?;
         let (child_go, go) = io::pipe().map_err(NetError::Refused)?;
         let enabled = Arc::new(AtomicBool::new(true));
-        let ends = Arc::new(ChildEnds { report: child_report, go: child_go });
+        let ends = Arc::new(ChildEnds { report: child_report, go: child_go, go_of_parent: go.as_raw_fd() });
         let (still_enabled, weak) = (Arc::clone(&enabled), Arc::downgrade(&ends));
         let enter = move || match weak.upgrade() {
             Some(ends) if still_enabled.load(Ordering::Relaxed) => ends.enter(&filter),
@@ -182,6 +182,8 @@ impl Net {
 struct ChildEnds {
     report: PipeWriter,
     go: PipeReader,
+    /// The number of the other end of `go`, which the child has a copy of: with that open, it would wait for itself.
+    go_of_parent: RawFd,
 }
 
 impl ChildEnds {
@@ -197,11 +199,15 @@ impl ChildEnds {
         message[4..].copy_from_slice(&number.to_ne_bytes());
         (&self.report).write_all(&message)?;
         let fd = installed?;
+        // SAFETY: the child's copy, which nothing in it refers to: it will execute something, or exit.
+        unsafe { libc::close(self.go_of_parent) };
         let mut go = [0];
-        (&self.go).read_exact(&mut go)?;
+        let told = (&self.go).read_exact(&mut go);
+        // Also where nobody has fetched it: then the next watched call, by which this process ends, must not wait for an
+        // answer.
         // SAFETY: the descriptor is this process's own and nothing refers to it any more.
         unsafe { libc::close(fd) };
-        Ok(())
+        told
     }
 }
 

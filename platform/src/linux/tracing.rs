@@ -48,8 +48,12 @@ impl Tracee {
         let program = command.argv.first().cloned().unwrap_or_default();
         let refused = |source: io::Error| {
             let program = program.to_string_lossy().into_owned();
+            let lacking = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN].map(Some);
             match source.kind() {
                 ErrorKind::NotFound => SpawnError::NotFound { program },
+                _ if lacking.contains(&source.raw_os_error()) => {
+                    SpawnError::Tracing { what: "starting the command", source }
+                }
                 _ => SpawnError::NotExecutable { program, source },
             }
         };
