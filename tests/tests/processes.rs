@@ -271,7 +271,7 @@ fn a_command_runs_in_a_folder_that_has_been_removed() {
     };
     let (status, said, _) = run(&["--", "cat", "../a"]);
     assert_eq!((status, said.as_str()), (Some(0), "content"));
-    let (status, _, report) = run(&["trace", "--", "cat", "../a"]);
+    let (status, _, report) = run(&["trace", "--by", "kind", "--", "cat", "../a"]);
     assert_eq!(status, Some(0));
     let report = String::from_utf8_lossy(&report);
     assert!(report.contains(&format!("read    {} ", sandbox.path("a").display())), "{report}");

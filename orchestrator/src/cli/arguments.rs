@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use platform::tracing::CaptureChoice;
+use shm_protocol::access::AccessKind;
 use tracerun::archive::Mtime;
 use tracerun::configuration::{IoUringMode, Size, StdinMode};
 
@@ -120,6 +121,9 @@ pub(crate) enum Command {
 
     /// The runs that are remembered, newest first
     List(ListArguments),
+
+    /// Which runs and processes read, wrote or looked for PATH
+    Who(WhoArguments),
 
     /// The cache folder
     #[command(subcommand)]
@@ -416,6 +420,71 @@ pub(crate) struct ReportOptions {
     /// Write the report to FILE
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Not a summary, but all that was touched: in a tree of the processes or folders, or listed by kind
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) by: Option<ViewArgument>,
+
+    /// Only what was touched in these ways: read, exec, stat, missing, list, write, delete
+    #[arg(long, value_delimiter = ',', value_parser = kind_named, value_name = "KIND")]
+    pub(crate) only: Vec<AccessKind>,
+
+    /// Only paths that match GLOB, absolute or relative to the current folder
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) path: Option<String>,
+
+    /// Only what processes of this name did, or the one with this number in the report
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
+
+    /// With --format depfile: what depends on the files read [default: the files written]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: Option<String>,
+}
+
+impl ReportOptions {
+    /// Whether only a part of the trace is to be seen.
+    pub(crate) fn is_filtered(&self) -> bool {
+        !self.only.is_empty() || self.path.is_some() || self.process.is_some()
+    }
+}
+
+/// What the text of a trace is arranged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ViewArgument {
+    /// Each process under its parent, with its files
+    Process,
+    /// Each folder with its files
+    Folder,
+    /// All that was read, executed, looked at, missing, listed, written, deleted
+    Kind,
+}
+
+fn kind_named(name: &str) -> Result<AccessKind, String> {
+    let known = || AccessKind::ALL.map(AccessKind::name).join(", ");
+    AccessKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| format!("known are {}", known()))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhoArguments {
+    /// The file or folder, absolute or relative to the current folder
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+
+    /// Why it is an input, or is none: the way from the command to the process that used it
+    #[arg(long)]
+    pub(crate) why: bool,
+
+    /// Only this run: its id, a unique beginning of it, `last` or `last~N` [default: all that are remembered]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Text)]
+    pub(crate) format: AnswerFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -451,6 +520,16 @@ pub(crate) enum Format {
     Json,
     /// One JSON object a line
     Ndjson,
+    /// The processes on a line of time: the trace events of Chrome, for Perfetto
+    Perfetto,
+    /// The processes and their files as a graph, for Graphviz
+    Dot,
+    /// The files read as a rule of make, for make and Ninja
+    Depfile,
+    /// The calls of compilers, for clangd
+    CompileCommands,
+    /// The files read with their digests: a bill of materials
+    Cyclonedx,
 }
 
 #[cfg(test)]

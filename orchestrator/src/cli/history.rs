@@ -10,11 +10,14 @@ use tracerun::cache::{Outcome, RunRecord};
 use tracerun::explain;
 
 use super::arguments::{Common, Format, ListArguments, ShowArguments};
-use super::{Failure, Place, duration, print, say, write_file};
+use super::trace::filter;
+use super::{Failure, Place, duration, page, print, say, write_file};
 
 pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, Failure> {
     let choice = &arguments.choice;
-    let store = Place::find(common)?.open_store()?;
+    let place = Place::find(common)?;
+    let store = place.open_store()?;
+    let filter = filter(&arguments.report, &place.cwd)?;
     let run = store.run(store.resolve(&choice.run)?)?;
     // A hit did nothing by itself: what is shown is what it stands for.
     let ran = match run.outcome {
@@ -26,16 +29,19 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
         let lines: String = declared.iter().map(|one| explain::declared(one) + "\n").collect();
         print(lines.as_bytes())?;
     }
-    let Some(trace) = store.trace(ran)? else {
+    let Some(mut trace) = store.trace(ran)? else {
         say(&format!("the trace of run {ran} is no longer remembered: run it again with --force"));
         return Ok(Exit::Code(125));
     };
+    filter.apply(&mut trace);
     match &arguments.report.output {
-        Some(path) => write_file(path, |file| super::trace::write(&trace, arguments.report.format, file))?,
+        Some(path) => {
+            write_file(path, |file| super::trace::write(&trace, &arguments.report, &place.root, file))?;
+        }
         None => {
             let mut text = Vec::new();
-            super::trace::write(&trace, arguments.report.format, &mut text)?;
-            print(&text)?;
+            super::trace::write(&trace, &arguments.report, &place.root, &mut text)?;
+            page(&text)?;
         }
     }
     Ok(Exit::Code(0))

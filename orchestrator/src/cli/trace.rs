@@ -1,16 +1,22 @@
 //! `tracerun trace -- CMD`: runs, never caches, and reports what was touched.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::Stdio;
 
+use globset::GlobBuilder;
+use platform::files;
 use platform::process::{StandardInput, follow, limits, standard_input, umask};
+use serde_json::Value;
 use shm_protocol::record::Exit;
+use tracerun::declarations::BadGlob;
 use tracerun::report;
-use tracerun::run;
+use tracerun::report::filter::Filter;
+use tracerun::run::{self, RunError};
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::Trace;
 
-use super::arguments::{Common, Format, TraceArguments};
+use super::arguments::{Common, Format, ReportOptions, TraceArguments, ViewArgument};
 use super::{Failure, Place, create_file, say, write_to};
 
 pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, Failure> {
@@ -37,10 +43,12 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         named_inputs: None,
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
-    let traced = run::trace(&task, &capture, streams, None, &mut follow)?;
+    let filter = filter(&arguments.report, &task.cwd)?;
+    let mut traced = run::trace(&task, &capture, streams, None, &mut follow)?;
+    filter.apply(&mut traced.trace);
     match output.zip(file) {
         Some((path, file)) => {
-            write_to(path, file, |file| write(&traced.trace, arguments.report.format, file));
+            write_to(path, file, |file| write(&traced.trace, &arguments.report, &task.root, file));
             if !common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
@@ -48,7 +56,7 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         None => {
             let mut err = BufWriter::new(io::stderr().lock());
             // That nobody hears it is no failure of the command.
-            let _ = write(&traced.trace, arguments.report.format, &mut err).and_then(|()| err.flush());
+            let _ = write(&traced.trace, &arguments.report, &task.root, &mut err).and_then(|()| err.flush());
         }
     }
     // This process ends now: taking a hundred thousand paths apart first would take longer than that.
@@ -56,13 +64,48 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
     Ok(traced.exit)
 }
 
-pub(super) fn write(trace: &Trace, format: Format, out: &mut impl Write) -> io::Result<()> {
-    match format {
-        Format::Text => report::text::write(trace, out),
+/// The part of a trace that the options ask for.
+///
+/// # Errors
+/// The glob of `--path` is none.
+pub(super) fn filter(options: &ReportOptions, cwd: &Path) -> Result<Filter, Failure> {
+    let path = options.path.as_deref().map(|glob| {
+        // What is not UTF-8 can't be said in a glob: such a folder matches nothing.
+        let base = globset::escape(&cwd.to_string_lossy());
+        let absolute = if glob.starts_with('/') { glob.to_owned() } else { format!("{base}/{glob}") };
+        let built = GlobBuilder::new(&absolute).literal_separator(true).backslash_escape(true).build();
+        let bad = |error: globset::Error| BadGlob { glob: glob.to_owned(), why: error.kind().to_string() };
+        built.map(|glob| glob.compile_matcher()).map_err(bad)
+    });
+    let path = path.transpose().map_err(RunError::from)?;
+    Ok(Filter { only: options.only.clone(), path, process: options.process.clone() })
+}
+
+/// Writes a trace of the project at `root`, of which only that is left which is to be seen.
+pub(super) fn write(
+    trace: &Trace,
+    options: &ReportOptions,
+    root: &Path,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let root = files::bytes_of(root.as_os_str());
+    let mut object = |object: Value| -> io::Result<()> {
+        serde_json::to_writer(&mut *out, &object)?;
+        out.write_all(b"\n")
+    };
+    match options.format {
+        Format::Perfetto => object(report::exports::perfetto(trace)),
+        Format::CompileCommands => object(report::exports::compile_commands(trace)),
+        Format::Cyclonedx => object(report::exports::cyclonedx(trace)),
+        Format::Dot => report::exports::dot(trace, root, out),
+        Format::Depfile => report::depfile::write(trace, root, options.target.as_deref(), out),
+        Format::Text => match options.by {
+            None if !options.is_filtered() => report::summary::write(trace, root, out),
+            Some(ViewArgument::Process) => report::tree::by_process(trace, out),
+            Some(ViewArgument::Folder) => report::tree::by_folder(trace, out),
+            None | Some(ViewArgument::Kind) => report::text::write(trace, out),
+        },
         Format::Ndjson => report::ndjson::write(trace, out),
-        Format::Json => {
-            serde_json::to_writer(&mut *out, &report::json(trace))?;
-            out.write_all(b"\n")
-        }
+        Format::Json => object(report::json(trace)),
     }
 }

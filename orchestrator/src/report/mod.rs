@@ -1,11 +1,18 @@
 //! A trace written for people and for programs: the formats of `trace` and `show`.
 
+pub mod depfile;
+pub mod exports;
+pub mod filter;
 pub mod ndjson;
+pub mod summary;
 pub mod text;
+pub mod tree;
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::trace::{Process, Trace};
+use crate::trace::{Process, ProcessExit, Trace};
 
 /// A whole trace as one JSON object: `processes`, `accesses` and `summary`, with the objects of the NDJSON trace.
 #[must_use]
@@ -27,6 +34,20 @@ pub fn command_line(process: &Process) -> String {
         .map(|argument| quoted(&String::from_utf8_lossy(argument)))
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// Whether it is a program of its own, and not a fork of one on its way to becoming another.
+fn is_program(trace: &Trace, process: &Process) -> bool {
+    let forked = trace.process(process.parent).is_some_and(|parent| parent.pid != process.pid);
+    !(forked && matches!(process.exit, Some(ProcessExit::Exec(_))))
+}
+
+/// A time as people read it in a list: `120 ms`, `1.2 s`.
+fn milliseconds(time: Duration) -> String {
+    match time.as_millis() {
+        short @ 0..1000 => format!("{short} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
 }
 
 fn quoted(argument: &str) -> String {

@@ -1,4 +1,4 @@
-//! A trace for people: what was touched, in which way, by whom.
+//! A trace for people as lists: what was touched, in which way, by whom.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -19,12 +19,12 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "[{}] {}", process.id, command_line(process))?;
     }
     writeln!(out)?;
-    let mut touched: Vec<(&[u8], AccessKind, ProcessId)> =
-        trace.accesses.iter().map(|access| (trace.path(access.path), access.kind, access.process)).collect();
+    let mut touched: Vec<(AccessKind, &[u8], ProcessId)> =
+        trace.accesses.iter().map(|access| (access.kind, trace.path(access.path), access.process)).collect();
     // Stable, since that is quick where they come nearly in order.
     touched.sort();
     for same in touched.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)) {
-        let (path, kind, first) = same[0];
+        let (kind, path, first) = same[0];
         write!(out, "{:<8}{} [{first}", kind.name(), printable(path))?;
         for (_, _, process) in &same[1..] {
             write!(out, ",{process}")?;
@@ -62,6 +62,19 @@ pub fn headline(trace: &Trace) -> String {
     let plural = if processes == 1 { "process" } else { "processes" };
     let complete = if trace.is_complete() { "complete" } else { "incomplete" };
     format!("{processes} {plural}; paths: {}; {complete}", kinds.join(", "))
+}
+
+/// How many characters of a command line are shown in a list.
+const LONGEST: usize = 100;
+
+/// A command line that may be long, shortened.
+#[must_use]
+pub fn clipped(line: &str) -> String {
+    let line = printable(line.as_bytes());
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.into_owned(),
+    }
 }
 
 /// A path on one line of a terminal: control characters and what is not UTF-8 are escaped.

@@ -1,0 +1,192 @@
+//! Looking at runs: the summary and the views of a trace, who touched a path, and exports that other programs read.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use tracerun_tests::have;
+use tracerun_tests::sandbox::Sandbox;
+
+const SCRIPT: &str = "cat src/a > out; test -e src/gone; ls src >/dev/null; grep -c . src/a /etc/hostname";
+
+fn ran() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/a", "1");
+    sandbox.write("etc", "");
+    sandbox.run(&["sh", "-c", SCRIPT]).assert_stored();
+    sandbox
+}
+
+fn told(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let answer = sandbox.tracerun(arguments.iter().copied());
+    assert_eq!(answer.status, 0, "{answer:?}");
+    answer.stdout
+}
+
+#[test]
+fn a_summary_fits_a_screen() {
+    let sandbox = ran();
+    let text = told(&sandbox, &["show"]);
+    assert!(text.lines().count() <= 24, "{text}");
+    for part in ["processes; paths: ", "complete", "longest processes", "inputs outside ", "/etc"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("would not be cached"), "{text}");
+    let failing = sandbox.tracerun(["trace", "--", "sh", "-c", "exit 3"]);
+    assert!(failing.stderr.contains("would not be cached\n  it exited with 3"), "{}", failing.stderr);
+}
+
+#[test]
+fn a_trace_is_shown_by_process_by_folder_and_by_kind() {
+    let sandbox = ran();
+    let process = told(&sandbox, &["show", "--by", "process", "--path", "src/*"]);
+    let lines: Vec<&str> = process.lines().collect();
+    assert!(lines[0].starts_with("[1] sh -c "), "{process}");
+    assert!(lines.iter().any(|line| line.starts_with("  [") && line.contains("] cat src/a")), "{process}");
+    assert!(lines.iter().any(|line| line.contains("missing ") && line.ends_with("/src/gone")), "{process}");
+    let folder = told(&sandbox, &["show", "--by", "folder", "--path", "**/src/**", "--only", "read,missing"]);
+    assert!(folder.ends_with("/src/\n  a  read\n  gone  missing\n"), "{folder}");
+    let kind = told(&sandbox, &["show", "--by", "kind", "--only", "write"]);
+    assert!(kind.contains("write   ") && !kind.contains("read    "), "{kind}");
+    let only = told(&sandbox, &["show", "--process", "cat", "--only", "read", "--path", "src/a"]);
+    assert_eq!(only.matches("read    ").count(), 1, "{only}");
+    let unknown = sandbox.tracerun(["show", "--only", "smelled"]);
+    assert!(unknown.status != 0 && unknown.stderr.contains("read, exec"), "{}", unknown.stderr);
+}
+
+#[test]
+fn who_touched_a_path_is_one_question() {
+    let sandbox = ran();
+    let text = told(&sandbox, &["who", "out"]);
+    assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("  wrote     [")), "{text}");
+    let why = told(&sandbox, &["who", "--why", "/etc/hostname"]);
+    assert!(why.contains("read      [") && why.contains("grep -c . src/a /etc/hostname"), "{why}");
+    assert!(why.contains("by [1] sh -c ") && why.contains("it is an input (read)"), "{why}");
+    assert!(told(&sandbox, &["who", "--why", "out"]).contains("it is an output"));
+    let json: Value =
+        serde_json::from_str(&told(&sandbox, &["who", "src/../src/gone", "--format", "json"])).expect("JSON");
+    assert_eq!(json[0]["accesses"][0]["kind"], "missing");
+    let nobody = sandbox.tracerun(["who", "src/b"]);
+    assert_eq!(nobody.status, 1);
+    assert!(nobody.stdout.contains("no process of 1 remembered runs"), "{}", nobody.stdout);
+}
+
+#[test]
+fn exports_are_what_other_programs_expect() {
+    let sandbox = ran();
+    let json = |format: &str| -> Value {
+        serde_json::from_str(&told(&sandbox, &["show", "--format", format])).expect("JSON")
+    };
+    let events = json("perfetto")["traceEvents"].as_array().expect("a list").clone();
+    let named = |name: &str| events.iter().any(|event| event["ph"] == "X" && event["name"] == name);
+    assert!(named("sh") && named("cat") && named("grep"));
+    let bill = json("cyclonedx");
+    let components = bill["components"].as_array().expect("a list");
+    let source =
+        components.iter().find(|one| one["name"].as_str().is_some_and(|name| name.ends_with("/src/a")));
+    let digest = source.expect("an input")["hashes"][0]["content"].as_str().expect("a digest").to_owned();
+    assert!(digest.len() == 64 && bill["bomFormat"] == "CycloneDX", "{digest}");
+    let dot = told(&sandbox, &["show", "--format", "dot"]);
+    assert!(dot.starts_with("digraph ") && dot.contains("label=\"src/a\"") && dot.ends_with("}\n"), "{dot}");
+}
+
+#[test]
+fn compiler_calls_are_found_in_a_build() {
+    if !have("gcc") || !have("make") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("a b.c", "int main(void) { return 0; }\n");
+    sandbox.write("Makefile", "all: ; gcc -DX='\"1\"' -c -o a.o 'a b.c'; gcc -o a a.o\n");
+    sandbox.run(&["make"]).assert_stored();
+    let commands: Value =
+        serde_json::from_str(&told(&sandbox, &["show", "--format", "compile-commands"])).expect("JSON");
+    let [command] = &commands.as_array().expect("a list")[..] else { panic!("{commands}") };
+    assert_eq!(command["file"], "a b.c");
+    assert_eq!(command["output"], "a.o");
+    assert_eq!(command["arguments"][1], "-DX=\"1\"");
+    assert_eq!(command["directory"], sandbox.path("").to_str().expect("UTF-8").trim_end_matches('/'));
+}
+
+#[test]
+fn ninja_rebuilds_by_a_depfile_when_it_should() {
+    if !have("ninja") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let tracerun = tracerun_tests::tracerun();
+    sandbox.write(
+        "src/main.c",
+        "#include \"one two.h\"\n#include <found.h>\nint main(void) { return A + B; }\n",
+    );
+    sandbox.write("src/one two.h", "#define A 0\n");
+    sandbox.write("late/found.h", "#define B 0\n");
+    sandbox.write("early/other.h", "");
+    sandbox.write(
+        "build.ninja",
+        format!(
+            "rule cc\n  command = {} trace -q --format depfile --target $out -o $out.d -- cc -Iearly -Ilate -c -o $out $in\n  \
+             deps = gcc\n  depfile = $out.d\nbuild obj/main.o: cc src/main.c\n",
+            tracerun.display()
+        ),
+    );
+    let built = || -> bool {
+        let output = sandbox.command("ninja").output().expect("ninja runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        !text.contains("no work to do")
+    };
+    assert!(built());
+    assert!(!built());
+    sandbox.write("src/unrelated.h", "");
+    sandbox.write("src/one two.h", "#define A 1\n");
+    assert!(built());
+    assert!(!built());
+    sandbox.write("early/found.h", "#define B 2\n");
+    assert!(built());
+    assert!(!built());
+    fs::remove_file(sandbox.path("early/found.h")).expect("there");
+    assert!(built());
+}
+
+#[test]
+fn make_understands_a_depfile() {
+    if !have("make") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for name in ["a b", "c#d", "e$f"] {
+        sandbox.write(name, "1");
+    }
+    let depfile = sandbox.path("out.d");
+    let depfile = depfile.to_str().expect("UTF-8");
+    let traced = ["trace", "-q", "--format", "depfile", "-o", depfile, "--"];
+    let script = ["sh", "-c", "cat 'a b' 'c#d' 'e$f' > out"];
+    assert_eq!(sandbox.tracerun([&traced[..], &script].concat()).status, 0);
+    sandbox.write("Makefile", "out: ; @echo made; touch out\ninclude out.d\n");
+    let make = || -> bool {
+        let output = Command::new("make").current_dir(sandbox.path("")).output().expect("make runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{output:?}");
+        text.contains("made")
+    };
+    make();
+    assert!(!make());
+    for name in ["a b", "c#d", "e$f"] {
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+        fs::File::options()
+            .write(true)
+            .open(sandbox.path(name))
+            .expect("there")
+            .set_modified(later)
+            .expect("set");
+        assert!(make(), "{name}");
+        let earlier = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options()
+            .write(true)
+            .open(sandbox.path(name))
+            .expect("there")
+            .set_modified(earlier)
+            .expect("set");
+    }
+}
