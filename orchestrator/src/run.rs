@@ -43,6 +43,8 @@ pub struct Capture {
     pub background: Background,
     /// What becomes of `io_uring`.
     pub io_uring: IoUring,
+    /// What those processes print when this one has gone is passed on to its standard streams all the same.
+    pub relays_output: bool,
 }
 
 /// Where tools find the runner.
@@ -231,7 +233,7 @@ pub fn run(
     // One file for all: that others touch it at the same time makes none of its times wrong.
     let barrier = files::clock_barrier(&store.path().join(".clock"));
     // Its terminals are later than the barrier, as those are that the run makes.
-    let (tee, stdout, stderr) = Tee::start(&task.terminal, passage)
+    let (tee, stdout, stderr) = Tee::start(&task.terminal, passage, capture.relays_output)
         .map_err(|source| SpawnError::Tracing { what: "making a pipe for the output", source })?;
     let stdin = input.map_or_else(|| Ok(Stdio::inherit()), give_input)?;
     let streams = [stdin, stdout, stderr];

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use platform::relay::{self, Source};
 use platform::terminal::{self, OutputStream};
 
 use crate::cache::{OutputChunk, Stream, unique};
@@ -123,6 +124,8 @@ pub struct Tee {
     kept: Arc<Mutex<Kept>>,
     mark: Arc<OnceLock<Vec<u8>>>,
     pipes: Vec<Pipe>,
+    /// What comes when this process has gone is passed on all the same.
+    is_relayed: bool,
 }
 
 /// One pipe or terminal, seen from its writing end.
@@ -130,6 +133,9 @@ struct Pipe {
     writer: Writer,
     /// Told when the mark has come out of the pipe; disconnected when everything has.
     emptied: Receiver<()>,
+    /// Where it is read from; `None` once it is closed.
+    source: Arc<Mutex<Option<Source>>>,
+    stream: OutputStream,
 }
 
 /// What a command writes to.
@@ -173,36 +179,33 @@ struct Kept {
 impl Tee {
     /// Pipes for a command's standard output and standard error, emptied into `passage`; terminals where those of
     /// this process are. Where both lead to the same place they are the same pipe, so that their order is kept
-    /// exactly.
+    /// exactly. With `is_relayed`, what processes that outlive the command print later goes to the standard streams of
+    /// this process even when that is gone.
     ///
     /// # Errors
     /// No pipe or thread can be had.
-    pub fn start(leads: &Terminal, passage: &Passage) -> io::Result<(Self, Stdio, Stdio)> {
-        let mut tee = Self { kept: Arc::default(), mark: Arc::default(), pipes: Vec::new() };
+    pub fn start(leads: &Terminal, passage: &Passage, is_relayed: bool) -> io::Result<(Self, Stdio, Stdio)> {
+        let mut tee = Self { kept: Arc::default(), mark: Arc::default(), pipes: Vec::new(), is_relayed };
         let out = tee.open(Stream::Stdout, leads.stdout, passage)?;
         let err = if leads.one { out.try_clone()? } else { tee.open(Stream::Stderr, leads.stderr, passage)? };
         Ok((tee, out.into(), err.into()))
     }
 
     fn open(&mut self, stream: Stream, is_terminal: bool, passage: &Passage) -> io::Result<Writer> {
-        if is_terminal {
-            let own = match stream {
-                Stream::Stdout => OutputStream::Stdout,
-                Stream::Stderr => OutputStream::Stderr,
-            };
-            // Where the system gives no terminal a pipe has to do.
-            if let Ok((reader, writer)) = terminal::like(own) {
-                return self.drain(stream, reader, Writer::Terminal(writer), passage);
-            }
+        // Where the system gives no terminal a pipe has to do.
+        if is_terminal && let Ok((reader, writer, source)) = terminal::like(own(stream)) {
+            return self.drain(stream, reader, source, Writer::Terminal(writer), passage);
         }
         let (reader, writer) = io::pipe()?;
-        self.drain(stream, reader, Writer::Pipe(writer), passage)
+        let source = Source::of(&reader);
+        self.drain(stream, reader, source, Writer::Pipe(writer), passage)
     }
 
     fn drain(
         &mut self,
         stream: Stream,
         reader: impl Read + Send + 'static,
+        source: Source,
         writer: Writer,
         passage: &Passage,
     ) -> io::Result<Writer> {
@@ -215,8 +218,17 @@ impl Tee {
             held: Vec::new(),
             emptied: Some(tell),
         };
-        thread::Builder::new().name("output".into()).spawn(move || drain.empty(reader))?;
-        self.pipes.push(Pipe { writer: writer.try_clone()?, emptied });
+        let source = Arc::new(Mutex::new(Some(source)));
+        let open = Arc::clone(&source);
+        let empty = move || {
+            // Held to the end: that it is dropped says that nothing is left.
+            let _end = drain.emptied.clone();
+            let mut reader = reader;
+            drain.empty(&mut reader);
+            *lock(&open) = None;
+        };
+        thread::Builder::new().name("output".into()).spawn(empty)?;
+        self.pipes.push(Pipe { writer: writer.try_clone()?, emptied, source, stream: own(stream) });
         Ok(writer)
     }
 
@@ -227,11 +239,12 @@ impl Tee {
         // A pipe that someone holds open never ends. What the command wrote comes out before a mark that is
         // written after it.
         let mark = self.mark.get_or_init(|| format!("\0tracerun {}\0", unique()).into_bytes());
-        let mut ends = Vec::new();
-        for Pipe { mut writer, emptied } in self.pipes {
+        let (mut ends, mut sources) = (Vec::new(), Vec::new());
+        for Pipe { mut writer, emptied, source, stream } in self.pipes {
             // Refused only where the reader has gone, which disconnects the channel.
             let _ = writer.write_all(mark);
             ends.push(emptied);
+            sources.push((source, stream));
         }
         let marked: Vec<_> = ends.into_iter().filter(|emptied| emptied.recv().is_ok()).collect();
         let deadline = Instant::now() + grace.max(AT_LEAST);
@@ -240,6 +253,9 @@ impl Tee {
             matches!(emptied.recv_timeout(left), Err(RecvTimeoutError::Disconnected))
         };
         let all_ended = marked.iter().all(ended);
+        if !all_ended && self.is_relayed {
+            leave_behind(&sources);
+        }
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(kind) = kept.refused {
             Output::Refused(kind)
@@ -250,6 +266,26 @@ impl Tee {
         } else {
             Output::Whole(kept.chunks)
         }
+    }
+}
+
+/// Has what still comes from those that are open passed on. Where it can't be, those who print it are told by SIGPIPE.
+fn leave_behind(sources: &[(Arc<Mutex<Option<Source>>>, OutputStream)]) {
+    // They are not closed as long as they are locked.
+    let locked: Vec<_> = sources.iter().map(|(source, stream)| (lock(source), *stream)).collect();
+    let open: Vec<_> = locked.iter().filter_map(|(source, stream)| Some(((**source)?, *stream))).collect();
+    let _ = relay::leave_behind(&open);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The stream of this process that a command's stream leads to.
+fn own(stream: Stream) -> OutputStream {
+    match stream {
+        Stream::Stdout => OutputStream::Stdout,
+        Stream::Stderr => OutputStream::Stderr,
     }
 }
 
@@ -272,8 +308,6 @@ impl Drain {
     /// Passes on and keeps what comes out of `reader` until it ends. If nobody takes it any more the pipe is
     /// closed, so that the command gets to know it by SIGPIPE as it would without us.
     fn empty(&mut self, mut reader: impl Read) {
-        // Held to the end: that it is dropped says that nothing is left.
-        let _end = self.emptied.clone();
         let mut buffer = vec![0; 64 << 10];
         loop {
             let passed = match reader.read(&mut buffer) {
@@ -357,7 +391,7 @@ mod tests {
 
     fn run(script: &str, as_one: bool, passage: &Passage) -> (Output, Option<i32>) {
         let leads = Terminal { one: as_one, ..Terminal::default() };
-        let (tee, out, err) = Tee::start(&leads, passage).expect("pipes");
+        let (tee, out, err) = Tee::start(&leads, passage, false).expect("pipes");
         let mut command = Command::new("sh");
         let status = command.args(["-c", script]).stdout(out).stderr(err).status().expect("sh runs");
         drop(command);
@@ -397,7 +431,7 @@ mod tests {
             thread::sleep(Duration::from_millis(150));
             quick(stream, bytes)
         });
-        let (tee, out, err) = Tee::start(&Terminal::default(), &slow).expect("pipes");
+        let (tee, out, err) = Tee::start(&Terminal::default(), &slow, false).expect("pipes");
         let mut command = Command::new("sh");
         // A process is left behind with the pipe open, and more is printed than can be passed on in the grace.
         command.args(["-c", "sleep 1 & seq 1 20000"]).stdout(out).stderr(err).status().expect("sh runs");

@@ -10,4 +10,5 @@ pub mod tracing;
 mod os;
 
 pub mod process;
+pub mod relay;
 pub mod terminal;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::os;
+use crate::relay::Source;
 
 /// A standard stream that output goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum OutputStream {
 ///
 /// # Errors
 /// `stream` is no terminal, or the system gives no more.
-pub fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'static, File)> {
+pub fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'static, File, Source)> {
     os::terminal::like(stream)
 }
 

@@ -111,9 +111,10 @@ pub(crate) mod terminal {
     use std::fs::File;
     use std::io;
 
+    use crate::relay::Source;
     use crate::terminal::OutputStream;
 
-    pub(crate) fn like(_: OutputStream) -> io::Result<(io::Empty, File)> {
+    pub(crate) fn like(_: OutputStream) -> io::Result<(io::Empty, File, Source)> {
         Err(super::unsupported())
     }
 }
@@ -128,6 +129,21 @@ pub(crate) mod origin {
     }
 
     pub(crate) fn keep_as_given(_: &mut std::process::Command) {}
+}
+
+pub(crate) mod relay {
+    use std::io::{self, PipeReader};
+
+    use crate::relay::Source;
+    use crate::terminal::OutputStream;
+
+    pub(crate) fn number_of(_: &PipeReader) -> i32 {
+        -1
+    }
+
+    pub(crate) fn leave_behind(_: &[(Source, OutputStream)]) -> io::Result<()> {
+        Err(super::unsupported())
+    }
 }
 
 pub(crate) mod read_marks {

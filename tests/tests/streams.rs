@@ -228,3 +228,16 @@ fn output_that_can_not_be_passed_on_is_no_success() {
     let unread = shell(&sandbox, "{ $T -- seq 1 100000; echo $? >&2; } | true");
     assert!(line(&unread).ends_with("hit\n141\n"), "{}", line(&unread));
 }
+
+#[test]
+fn what_a_process_prints_that_outlives_the_command_comes_out_all_the_same() {
+    let sandbox = Sandbox::new();
+    // What is behind must not end with the group that tracerun is in.
+    let script = "(trap '' HUP; sleep 0.4; echo late; echo late >&2; : > lived) & echo early";
+    let output = shell(&sandbox, &format!("$T --grace 50 -- sh -c \"{script}\""));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "early\nlate\n");
+    let (line, late) =
+        line(&output).split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a line");
+    assert!(line.contains("not cached") && late == "late\n", "{line}{late}");
+    assert!(sandbox.path("lived").exists());
+}

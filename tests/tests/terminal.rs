@@ -174,3 +174,15 @@ fn what_a_command_does_with_the_terminal_by_its_name_is_not_taken_from_an_earlie
         assert!(shown.contains(outcome), "{shown}");
     }
 }
+
+#[test]
+fn what_outlives_the_command_goes_on_to_print_on_the_terminal() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("sh");
+    let script = "$T --grace 50 -- sh -c '(sleep 0.4; echo late) & echo early'; sleep 0.8";
+    let mut terminal = Terminal::run(command.env("T", tracerun_tests::tracerun()).args(["-c", script]));
+    terminal.shows("early");
+    terminal.shows("not cached");
+    terminal.shows("late");
+    assert!(terminal.ends().1.success());
+}

@@ -238,7 +238,8 @@ impl Place {
                 })
                 .ok()
         });
-        Capture { choice: options.capture.into(), library_folder, runner, grace, background, io_uring }
+        let choice = options.capture.into();
+        Capture { choice, library_folder, runner, grace, background, io_uring, relays_output: true }
     }
 }
 

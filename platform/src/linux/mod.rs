@@ -6,6 +6,7 @@ pub(crate) mod inject;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod read_marks;
+pub(crate) mod relay;
 pub(crate) mod terminal;
 pub(crate) mod tracing;
 

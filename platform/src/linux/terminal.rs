@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
+use crate::relay::Source;
 use crate::terminal::OutputStream;
 
 /// For each output stream the master of the pseudo terminal that stands before it, or -1.
@@ -27,7 +28,7 @@ struct Reader {
     passes_keys: bool,
 }
 
-pub(crate) fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'static, File)> {
+pub(crate) fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'static, File, Source)> {
     let mut settings = tcgetattr(terminal(stream))?;
     let size = size_of(descriptor(stream)).ok_or_else(io::Error::last_os_error)?;
     let flags = libc::O_NOCTTY | libc::O_CLOEXEC;
@@ -49,7 +50,8 @@ pub(crate) fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'stat
     tcsetattr(&slave, SetArg::TCSANOW, &settings)?;
     set_size(master.as_raw_fd(), &size);
     MASTERS[stream as usize].store(master.as_raw_fd(), Ordering::Relaxed);
-    Ok((Reader { master, stream, settings, passes_keys: false }, slave))
+    let source = Source { number: master.as_raw_fd(), is_terminal: true };
+    Ok((Reader { master, stream, settings, passes_keys: false }, slave, source))
 }
 
 impl Drop for Reader {
