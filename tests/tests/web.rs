@@ -202,3 +202,8 @@ fn tsc_in_javascript_is_cached() {
 fn tsc_in_go_is_cached() {
     hits_until_the_source_changes(&["npx", "tsc", "-p", "."]);
 }
+
+#[test]
+fn the_preview_of_tsc_in_go_is_cached() {
+    hits_until_the_source_changes(&["npx", "tsgo", "-p", "."]);
+}
