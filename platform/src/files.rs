@@ -75,6 +75,14 @@ pub fn boot_id() -> io::Result<Vec<u8>> {
     os::files::boot_id()
 }
 
+/// The path of the directory at `path`, absolute and without symbolic links. Asks the system once, however deep it lies.
+///
+/// # Errors
+/// There is none, or what is there is no directory.
+pub fn real_directory(path: &Path) -> io::Result<PathBuf> {
+    os::files::real_directory(path)
+}
+
 /// The time that the system gives to what is changed now, nanoseconds since 1970: that of the last tick of its clock.
 ///
 /// # Errors

@@ -191,6 +191,10 @@ pub(crate) mod files {
         Err(super::unsupported())
     }
 
+    pub(crate) fn real_directory(_: &Path) -> io::Result<PathBuf> {
+        Err(super::unsupported())
+    }
+
     pub(crate) fn last_tick() -> io::Result<i128> {
         Err(super::unsupported())
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::rc::Rc;
 
 use platform::files::{self, FileType, Identity};
-use shm_protocol::path::{Step, normalize};
+use shm_protocol::path::{Step, is_normal, normalize};
 
 use crate::bytes;
 
@@ -54,9 +54,22 @@ impl Places {
 
     /// Takes a way with `..`, absolute, as the system does, up to where it ends or something is no directory. Gives
     /// the place that was reached and the entries that were looked up on the way.
-    pub(super) fn climb(&self, path: &[u8]) -> (Place, Vec<Vec<u8>>) {
+    pub(super) fn climb(&mut self, path: &[u8]) -> (Place, Vec<Vec<u8>>) {
         let (mut here, mut entries) = (root(), Vec::new());
-        normalize(path, |step| {
+        // Up to the first `..` it is the way to a directory, and perhaps a long one that was taken before.
+        let up = path.windows(3).position(|window| window == b"/..").unwrap_or(0);
+        let (way, mut rest) = path.split_at(up);
+        if is_normal(way) && self.directory(way).is(FileType::Directory) {
+            here = (*self.directory(way)).clone();
+            for end in bytes::ancestors(way).take_while(|end| end.len() > 1) {
+                let above = self.directory(bytes::parent(end).unwrap_or(b"/"));
+                entries.push(bytes::join(&above.path, bytes::name(end)));
+            }
+            entries.reverse();
+        } else {
+            rest = path;
+        }
+        normalize(rest, |step| {
             if !here.is(FileType::Directory) {
                 return;
             }

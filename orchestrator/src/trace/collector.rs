@@ -492,7 +492,7 @@ fn climb_of(raw: &[u8]) -> &[u8] {
 
 /// Where a directory really is; `None` if there is none.
 fn real_directory(path: &Path) -> Option<Vec<u8>> {
-    let real = std::fs::canonicalize(path).ok()?;
+    let real = files::real_directory(path).ok()?;
     Some(files::bytes_of(real.as_os_str()).to_vec())
 }
 
@@ -502,7 +502,7 @@ fn resolved(path: &[u8]) -> Option<Vec<u8>> {
     let Some((parent, name)) = path.parent().zip(path.file_name()) else {
         return Some(b"/".to_vec());
     };
-    let real = std::fs::canonicalize(parent).ok()?.join(name);
+    let real = files::real_directory(parent).ok()?.join(name);
     Some(files::bytes_of(real.as_os_str()).to_vec())
 }
 

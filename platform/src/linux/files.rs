@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,15 @@ pub(crate) fn keeps_change_times(path: &Path) -> bool {
 
 pub(crate) fn boot_id() -> io::Result<Vec<u8>> {
     fs::read("/proc/sys/kernel/random/boot_id")
+}
+
+pub(crate) fn real_directory(path: &Path) -> io::Result<PathBuf> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let folder = fs::File::options().read(true).custom_flags(flags).open(path)?;
+    let real = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))?;
+    // What has been removed meanwhile, or lies out of reach, has another form of name (path_resolution(7), proc(5)).
+    let is_plain = real.is_absolute() && !real.as_os_str().as_bytes().ends_with(b" (deleted)");
+    if is_plain { Ok(real) } else { fs::canonicalize(path) }
 }
 
 pub(crate) fn last_tick() -> io::Result<i128> {
