@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::declarations::{BadGlob, Globs};
+
 /// The name of the file, at the root.
 pub const FILE: &str = "tracerun.toml";
 
@@ -48,6 +50,22 @@ pub struct Configuration {
     pub kill_background: bool,
     /// What becomes of `io_uring`.
     pub io_uring: Option<IoUringMode>,
+    /// How to watch.
+    pub capture: Option<CaptureMode>,
+    /// The modification time that restored files get.
+    pub mtime: Option<MtimeMode>,
+    /// No final line.
+    pub quiet: bool,
+}
+
+impl Configuration {
+    /// The first glob that is none.
+    fn bad_glob(&self, root: &Path) -> Option<BadGlob> {
+        let Self { ignore_input, ignore_output, input, output, trust, .. } = self;
+        let lists = [Some(ignore_input), Some(ignore_output), input.as_ref(), output.as_ref(), Some(trust)];
+        let mut globs = lists.into_iter().flatten().flatten();
+        globs.find_map(|glob| Globs::new([], [&glob[..]], root, None).err())
+    }
 }
 
 /// What becomes of `io_uring`, which opens files unseen.
@@ -58,6 +76,32 @@ pub enum IoUringMode {
     Refuse,
     /// Programs may use it, and a run in which one does is not kept.
     Allow,
+}
+
+/// How to watch a process tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptureMode {
+    /// The best that works.
+    Auto,
+    /// The filter, with the preload library.
+    Seccomp,
+    /// The filter alone.
+    SeccompOnly,
+    /// Every system call stopped by ptrace.
+    Ptrace,
+    /// The preload library alone: never complete.
+    Preload,
+}
+
+/// The modification time that restored files get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MtimeMode {
+    /// That of the restoration, in the order of the run.
+    Now,
+    /// That which the run left.
+    Recorded,
 }
 
 /// What becomes of a standard input that can't be read again.
@@ -149,8 +193,13 @@ pub fn read(root: &Path) -> Result<Configuration, ConfigurationError> {
         let before = error.span().map_or(0, |span| span.start).min(text.len());
         let line = text.as_bytes()[..before].iter().filter(|&&byte| byte == b'\n').count() + 1;
         let message = error.message().lines().collect::<Vec<_>>().join(": ");
-        ConfigurationError::Malformed { path, line, message }
+        ConfigurationError::Malformed { path: path.clone(), line, message }
     })?;
+    if let Some(bad) = configuration.bad_glob(root) {
+        let quoted = |line: &str| line.contains(&bad.glob);
+        let line = text.lines().position(quoted).unwrap_or_default() + 1;
+        return Err(ConfigurationError::Malformed { path, line, message: bad.to_string() });
+    }
     configuration.cache_dir = configuration.cache_dir.map(|folder| root.join(folder));
     Ok(configuration)
 }
@@ -181,6 +230,14 @@ mod tests {
     }
 
     #[test]
+    fn a_glob_that_is_none_is_named_with_its_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(FILE), "quiet = true\ntrust = [\"a[\"]\n").expect("written");
+        let message = read(folder.path()).expect_err("a bad glob").to_string();
+        assert!(message.contains(":2: bad glob \"a[\""), "{message}");
+    }
+
+    #[test]
     fn sizes_are_read_as_people_write_them() {
         for (text, bytes) in
             [("0", 0), ("4096", 4096), ("500M", 500 << 20), ("10GiB", 10 << 30), ("2 kB", 2048)]
@@ -195,11 +252,15 @@ mod tests {
     #[test]
     fn settings_are_read() {
         let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join(FILE), "cache-dir = \"c\"\nenv = []\ngrace-ms = 50\n").expect("written");
+        fs::write(
+            folder.path().join(FILE),
+            "cache-dir = \"c\"\nenv = []\ngrace-ms = 50\nmtime = \"recorded\"\n",
+        )
+        .expect("written");
         let read = read(folder.path()).expect("valid");
         assert_eq!(
-            (read.cache_dir, read.env, read.grace_ms),
-            (Some(folder.path().join("c")), Some(vec![]), Some(50))
+            (read.cache_dir, read.env, read.grace_ms, read.mtime),
+            (Some(folder.path().join("c")), Some(vec![]), Some(50), Some(MtimeMode::Recorded))
         );
     }
 }

@@ -83,11 +83,13 @@ impl Declarations {
         };
         let (input, output) =
             (Selection::of(policy.input.as_deref()), Selection::of(policy.output.as_deref()));
+        // First, so that a glob that is none is told as it was given.
+        let outside = globs(output.named.clone(), Vec::new())?;
         let kept: Vec<String> = output.named.iter().map(|glob| format!("!{glob}")).collect();
         Ok(Self {
             inputs: ignores(&input, &[], &policy.ignore_input)?,
             outputs: ignores(&output, &kept, &policy.ignore_output)?,
-            outside: globs(output.named.clone(), Vec::new())?,
+            outside,
             trusted: globs(policy.trust.iter().map(String::as_str).collect(), Vec::new())?,
             terminal: task
                 .terminal
@@ -209,9 +211,13 @@ impl Globs {
                 (Some(_), None) => continue,
                 (None, _) => (if pattern.starts_with('/') { None } else { Some(root) }, pattern),
             };
-            let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+            let mut pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+            let mut base = base;
+            while let (Some(folder), Some(rest)) = (base, pattern.strip_prefix("../")) {
+                (base, pattern) = (Some(folder.parent().unwrap_or(folder)), rest);
+            }
             if pattern.is_empty() || pattern.split('/').any(|component| component == "..") {
-                return Err(bad("it must name something, without ..".to_owned()));
+                return Err(bad("it must name something, with .. at its beginning only".to_owned()));
             }
             let trimmed = match pattern.trim_end_matches('/') {
                 "" => "/",
@@ -276,11 +282,12 @@ mod tests {
 
     #[test]
     fn a_glob_covers_what_lies_under_it_and_is_relative_to_the_root() {
-        let globs = globs(&["dist", "*.log", "~/.npm/_logs", "/tmp/**/*.o"]);
+        let globs = globs(&["dist", "../beside", "*.log", "~/.npm/_logs", "/tmp/**/*.o"]);
         for path in [
             "/p/[x]/dist",
             "/p/[x]/dist/a/b",
             "/p/[x]/a.log",
+            "/p/beside/a",
             "/home/u/.npm/_logs/1",
             "/tmp/a/b.o",
             "/tmp/b.o",
@@ -314,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_glob_that_is_none_is_refused_by_name() {
-        for glob in ["a[", "../a", "", "!"] {
+        for glob in ["a[", "a/../b", "/../a", "..", "", "!"] {
             let error = Globs::new([], [glob], Path::new("/p"), None).expect_err("refused");
             assert_eq!(error.glob, glob);
         }

@@ -60,7 +60,7 @@ pub fn miss(reason: &MissReason) -> String {
             format!("{what} ({} by {})", done(*kind), process(reader))
         }
         MissReason::Output { path } => {
-            format!("the output {path} is neither as the run found it nor as it left it: it is made again")
+            format!("the output {path} is neither as the run found it nor as it left it, or has another name: it is made again")
         }
         MissReason::Stranger { path } => {
             format!(
@@ -165,6 +165,10 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
         Uncacheable::Unreadable { path, process: who } => {
             format!("{path}, which {} used, can't be read by tracerun", process(who))
         }
+        Uncacheable::FolderMoved { path, process: who } => format!(
+            "{} moved a folder that it had not made to {path}: what it holds is not stored; move single files, or copy it",
+            process(who)
+        ),
         Uncacheable::NoRoom { path, process: who } => format!(
             "there is no room left where {path} is, so that what {} wrote may be cut short; make room and run it again",
             process(who)

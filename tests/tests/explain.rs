@@ -175,3 +175,58 @@ fn two_runs_are_compared() {
     let text = sandbox.tracerun(["diff", "last~1", "last"]).stdout;
     assert!(text.contains("+ cat b") && text.contains("~ ") && text.contains("time"), "{text}");
 }
+
+#[test]
+fn a_moved_folder_and_the_end_of_a_link_are_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("old/inside", "1");
+    let moved = sandbox.run(&["mv", "old", "new"]);
+    assert_eq!(moved.outcome(), "uncached");
+    assert!(moved.stderr.contains("moved a folder that it had not made to"), "{}", moved.stderr);
+    symlink("nowhere", sandbox.path("link")).expect("made");
+    let script = ["sh", "-c", "cat link; true"];
+    sandbox.run(&script).assert_stored();
+    sandbox.write("nowhere", "1");
+    sandbox.run(&script).assert_stored();
+    let reason = reasons(&sandbox)[0]["text"].as_str().expect("text").to_owned();
+    assert!(reason.contains("/nowhere was not there and is now"), "{reason}");
+}
+
+#[test]
+fn the_last_run_is_that_of_this_project() {
+    let sandbox = Sandbox::new();
+    sandbox.write("other/tracerun.toml", "quiet = true\n");
+    sandbox.run(&["true"]).assert_stored();
+    let mut other = sandbox.command(tracerun_tests::tracerun());
+    let ran = other.current_dir(sandbox.path("other")).args(["--", "false"]).output().expect("tracerun runs");
+    assert_eq!(String::from_utf8_lossy(&ran.stderr), "", "quiet");
+    let told = |folder: &str, arguments: &[&str]| {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        let output =
+            command.current_dir(sandbox.path(folder)).args(arguments).output().expect("tracerun runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(told("other", &["explain"]).contains("exited with 1"));
+    assert_eq!(told("other", &["list"]).lines().count(), 1);
+    assert_eq!(told("other", &["list", "--all"]).lines().count(), 2);
+    fs::create_dir_all(sandbox.top().join("elsewhere/.git")).expect("made");
+    assert_eq!(told("../elsewhere", &["list"]), "");
+    assert_eq!(told("../elsewhere", &["explain"]), "");
+}
+
+#[test]
+fn a_glob_of_the_settings_that_is_none_is_named_with_file_and_line_and_one_may_lead_out_of_the_root() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.top().join("beside")).expect("made");
+    let script = ["sh", "-c", "echo 1 > ../beside/out"];
+    assert_eq!(sandbox.run(&script).outcome(), "uncached");
+    fs::remove_file(sandbox.top().join("beside/out")).expect("made");
+    sandbox.run_with(&["--output", "auto", "--output", "../beside"], &script).assert_stored();
+    fs::remove_file(sandbox.top().join("beside/out")).expect("made");
+    sandbox.run_with(&["--output", "auto", "--output", "../beside"], &script).assert_hit();
+    assert!(sandbox.top().join("beside/out").exists());
+    sandbox.write("tracerun.toml", "quiet = true\nignore-input = [\"a[\"]\n");
+    let refused = sandbox.tracerun(["--", "true"]);
+    assert_eq!(refused.status, 125);
+    assert!(refused.stderr.contains("/tracerun.toml:2: bad glob"), "{}", refused.stderr);
+}

@@ -82,6 +82,31 @@ fn hard_links_among_outputs_come_back() {
 }
 
 #[test]
+fn a_file_that_has_got_another_name_is_not_replaced_by_a_hit() {
+    for script in ["echo made > out", "echo more >> out"] {
+        let sandbox = Sandbox::new();
+        let prepare = |links: bool| {
+            for name in ["out", "other"] {
+                // It may not be there.
+                let _ = fs::remove_file(sandbox.path(name));
+            }
+            sandbox.write("out", "before\n");
+            if links {
+                fs::hard_link(sandbox.path("out"), sandbox.path("other")).expect("linked");
+            }
+        };
+        prepare(false);
+        sandbox.run(&sh(script)).assert_stored();
+        prepare(true);
+        // A run changes what is under both names.
+        assert_eq!(sandbox.run(&sh(script)).outcome(), "uncached", "{script}");
+        assert_eq!(sandbox.read("other"), sandbox.read("out"), "{script}");
+        prepare(false);
+        sandbox.run(&sh(script)).assert_hit();
+    }
+}
+
+#[test]
 fn a_sparse_file_comes_back_with_its_holes() {
     let script =
         ": > big; truncate -s 64M big; printf middle | dd of=big bs=1 seek=33554432 conv=notrunc status=none";

@@ -1,5 +1,6 @@
 //! Looking a task up: is there a kept run that saw what a run would see now, and if not, why not?
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use platform::files::FileType;
@@ -239,6 +240,9 @@ impl Store {
                 unknown.push(output);
             }
         }
+        if let Some(output) = linked(&result.outputs, &in_place, observer) {
+            return Ok(Err(vec![MissReason::Output { path: output.path.clone() }]));
+        }
         if unknown.is_empty() {
             return Ok(Ok(in_place));
         }
@@ -349,6 +353,31 @@ fn others(
         }
     }
     reasons
+}
+
+/// A file that would have to be replaced and has another name that is no output: a run that writes to it in place would
+/// change what is under that one, too.
+fn linked<'o>(
+    outputs: &'o [Output],
+    in_place: &[Option<InPlace>],
+    observer: &mut Observer<'_>,
+) -> Option<&'o Output> {
+    let mut file = |output: &Output| {
+        let now = observer.identity(&output.path, false).ok()?;
+        (now.file_type == FileType::File && now.links > 1).then_some((now.device, now.inode, now.links))
+    };
+    let is_wrong =
+        |(output, now): &(&Output, &Option<InPlace>)| now.is_none() && output.left.content().is_some();
+    let wrong = outputs.iter().zip(in_place).filter(is_wrong);
+    let linked: Vec<_> = wrong.filter_map(|(output, _)| Some((output, file(output)?))).collect();
+    if linked.is_empty() {
+        return None;
+    }
+    let mut names: HashMap<_, u64> = HashMap::new();
+    for file in outputs.iter().filter_map(file) {
+        *names.entry(file).or_default() += 1;
+    }
+    linked.into_iter().find_map(|(output, file)| (names.get(&file) < Some(&file.2)).then_some(output))
 }
 
 /// Something in a folder that a run made which is none of its outputs: the folder is not as the run left it, and a

@@ -1,6 +1,7 @@
 //! Why there is no kept run to take the place of one, as data.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::AccessKind;
@@ -219,6 +220,17 @@ fn push_input(
     }
 }
 
+/// What a path leads to if it is a symbolic link, which need not be there.
+fn end(path: &Bytes) -> Bytes {
+    let mut end = path.to_path();
+    // As many links as Linux follows in one look-up.
+    for _ in 0..40 {
+        let Ok(target) = std::fs::read_link(&end) else { break };
+        end = end.parent().unwrap_or(Path::new("/")).join(target);
+    }
+    end.as_path().into()
+}
+
 impl Store {
     /// What differs from a kept run, content first.
     pub(super) fn differences(
@@ -261,9 +273,13 @@ impl Store {
                     *entries = Entries::between(before, now);
                 }
             }
+            // A link that led nowhere, or does now, is as it was: what it leads to is not.
+            let leads =
+                observation.follow && matches!(difference, Difference::Appeared | Difference::Disappeared);
+            let path = if leads { end(&observation.path) } else { observation.path.clone() };
             let reader = kept.readers.get(index).and_then(|&reader| kept.actors.get(reader as usize));
             reasons.push(MissReason::Input {
-                path: observation.path.clone(),
+                path,
                 difference,
                 kind: observation.kind,
                 reader: reader.cloned().unwrap_or_default(),

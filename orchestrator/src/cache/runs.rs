@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,14 @@ impl RunRecord {
     }
 }
 
+impl RunRecord {
+    /// Whether it ran in this folder or below it.
+    #[must_use]
+    pub fn is_within(&self, folder: &Path) -> bool {
+        self.cwd.to_path().starts_with(folder)
+    }
+}
+
 impl Record for RunRecord {
     const FOLDER: &'static str = "runs";
     const KIND: u8 = 5;
@@ -154,6 +163,12 @@ pub enum RunError {
     Unknown {
         /// What was asked for.
         name: String,
+    },
+    /// There are none, or not so many, in this project.
+    #[error("no such run in {within}: `tracerun list --all` shows those of every project")]
+    NoneHere {
+        /// The root of the project.
+        within: String,
     },
     /// There are several.
     #[error("{count} runs begin with {name:?}: give more digits")]
@@ -224,11 +239,12 @@ impl Store {
         }
     }
 
-    /// The run that a user calls `name`: `last`, `last~N` for the N-th before it, or the first digits of an id.
+    /// The run that a user calls `name`: `last`, `last~N` for the N-th before it, of those below the folder `within`, or the
+    /// first digits of an id.
     ///
     /// # Errors
     /// There is none, or more than one.
-    pub fn resolve(&self, name: &str) -> Result<RunId, RunError> {
+    pub fn resolve(&self, name: &str, within: &Path) -> Result<RunId, RunError> {
         let unknown = || RunError::Unknown { name: name.to_owned() };
         let ids = self.run_ids()?;
         let before = match name.strip_prefix("last") {
@@ -237,7 +253,15 @@ impl Store {
             None => None,
         };
         if let Some(before) = before {
-            return ids.get(before).copied().ok_or_else(unknown);
+            let mut left = before;
+            for name in self.names::<RunRecord>()? {
+                match self.read_record::<RunRecord>(&name)?.whole() {
+                    Some(run) if run.is_within(within) && left == 0 => return Ok(run.id),
+                    Some(run) if run.is_within(within) => left -= 1,
+                    _ => {}
+                }
+            }
+            return Err(RunError::NoneHere { within: within.display().to_string() });
         }
         let lower = name.to_ascii_lowercase();
         let matching: Vec<RunId> = ids.into_iter().filter(|id| id.to_string().starts_with(&lower)).collect();
@@ -332,11 +356,13 @@ mod tests {
         for (name, id) in
             [("last", "aa220000"), ("last~1", "bb000000"), ("b", "bb000000"), ("AA1", "aa110000")]
         {
-            assert_eq!(store.resolve(name).unwrap().to_string(), id, "{name}");
+            assert_eq!(store.resolve(name, Path::new("/p")).unwrap().to_string(), id, "{name}");
         }
-        assert!(matches!(store.resolve("aa"), Err(RunError::Ambiguous { count: 2, .. })));
+        let elsewhere = store.resolve("last", Path::new("/q"));
+        assert!(matches!(elsewhere, Err(RunError::NoneHere { .. })));
+        assert!(matches!(store.resolve("aa", Path::new("/p")), Err(RunError::Ambiguous { count: 2, .. })));
         for name in ["", "last~3", "last~x", "lasting", "c"] {
-            assert!(matches!(store.resolve(name), Err(RunError::Unknown { .. })), "{name}");
+            assert!(store.resolve(name, Path::new("/p")).is_err(), "{name}");
         }
     }
 

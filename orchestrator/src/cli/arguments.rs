@@ -6,10 +6,8 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use platform::tracing::CaptureChoice;
 use shm_protocol::access::AccessKind;
-use tracerun::archive::Mtime;
-use tracerun::configuration::{IoUringMode, Size, StdinMode};
+use tracerun::configuration::{CaptureMode, IoUringMode, MtimeMode, Size, StdinMode};
 
 /// Runs a command, knows every file its process tree touched, and next time, when nothing that mattered has
 /// changed, restores its outputs and replays its terminal output instead of running it.
@@ -80,9 +78,9 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) no_store: bool,
 
-    /// The modification time of restored files: that of now, as if the command had run, or that which was recorded
-    #[arg(long, value_enum, default_value_t = MtimeArgument::Now, value_name = "WHICH")]
-    pub(crate) mtime: MtimeArgument,
+    /// The modification time of restored files: that of now, as if the command had run, or that which was recorded [default: now]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) mtime: Option<MtimeArgument>,
 
     /// Run nothing: say whether it would be a hit, and why not
     #[arg(long, conflicts_with_all = ["force", "no_store", "summary"])]
@@ -119,7 +117,7 @@ pub(crate) enum Command {
     /// What a run touched, and what came of it
     Show(ShowArguments),
 
-    /// The runs that are remembered, newest first
+    /// The runs of this project that are remembered, newest first
     List(ListArguments),
 
     /// Which runs and processes read, wrote or looked for PATH
@@ -222,6 +220,10 @@ pub(crate) struct ListArguments {
     /// As one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Those of every project, not only of this one
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -338,9 +340,9 @@ pub(crate) struct CaptureOptions {
     #[arg(long, value_enum, value_name = "ANSWER")]
     pub(crate) io_uring: Option<IoUringArgument>,
 
-    /// How to watch the process tree
-    #[arg(long, value_enum, default_value_t = CaptureArgument::Auto)]
-    pub(crate) capture: CaptureArgument,
+    /// How to watch the process tree [default: auto]
+    #[arg(long, value_enum)]
+    pub(crate) capture: Option<CaptureArgument>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -376,7 +378,7 @@ pub(crate) enum MtimeArgument {
     Recorded,
 }
 
-impl From<MtimeArgument> for Mtime {
+impl From<MtimeArgument> for MtimeMode {
     fn from(argument: MtimeArgument) -> Self {
         match argument {
             MtimeArgument::Now => Self::Now,
@@ -399,7 +401,7 @@ pub(crate) enum CaptureArgument {
     Preload,
 }
 
-impl From<CaptureArgument> for CaptureChoice {
+impl From<CaptureArgument> for CaptureMode {
     fn from(argument: CaptureArgument) -> Self {
         match argument {
             CaptureArgument::Auto => Self::Auto,

@@ -18,8 +18,11 @@ use super::history::heading;
 use super::{Failure, Place, duration, print};
 
 pub(super) fn diff(arguments: &DiffArguments, common: &Common) -> Result<Exit, Failure> {
-    let store = Place::find(common)?.open_store()?;
-    let side = |name: &str| -> Result<Side, Failure> { Side::of(store.run(store.resolve(name)?)?, &store) };
+    let place = Place::find(common)?;
+    let store = place.open_store()?;
+    let side = |name: &str| -> Result<Side, Failure> {
+        Side::of(store.run(store.resolve(name, &place.root)?)?, &store)
+    };
     let (before, after) = (side(&arguments.before)?, side(&arguments.after)?);
     let difference = Differences::between(&before, &after);
     match arguments.format {

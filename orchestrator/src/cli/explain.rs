@@ -15,8 +15,9 @@ use super::history::{heading, outcome};
 use super::{Failure, Place, duration, print};
 
 pub(super) fn explain(arguments: &ExplainArguments, common: &Common) -> Result<Exit, Failure> {
-    let store = Place::find(common)?.open_store()?;
-    let run = store.run(store.resolve(&arguments.choice.run)?)?;
+    let place = Place::find(common)?;
+    let store = place.open_store()?;
+    let run = store.run(store.resolve(&arguments.choice.run, &place.root)?)?;
     let answer = Answer::of(&run, &store)?;
     match arguments.format {
         AnswerFormat::Text => print((heading(&run) + &answer.text()).as_bytes())?,

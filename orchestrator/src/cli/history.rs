@@ -18,7 +18,7 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
     let place = Place::find(common)?;
     let store = place.open_store()?;
     let filter = filter(&arguments.report, &place.cwd)?;
-    let run = store.run(store.resolve(&choice.run)?)?;
+    let run = store.run(store.resolve(&choice.run, &place.root)?)?;
     // A hit did nothing by itself: what is shown is what it stands for.
     let ran = match run.outcome {
         Outcome::Hit { run, .. } => run,
@@ -48,9 +48,10 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
 }
 
 pub(super) fn list(arguments: &ListArguments, common: &Common) -> Result<Exit, Failure> {
-    let store = Place::find(common)?.open_store()?;
+    let place = Place::find(common)?;
     let mut text = String::new();
-    for run in store.runs()? {
+    let runs = place.open_store()?.runs()?.into_iter();
+    for run in runs.filter(|run| arguments.all || run.is_within(&place.root)) {
         if arguments.json {
             let argv: Vec<_> = run.argv.iter().map(|argument| argument.text()).collect();
             let object = json!({

@@ -19,11 +19,11 @@ use std::process;
 use std::time::Duration;
 
 use clap::CommandFactory;
-use platform::tracing::{Background, IoUring, SpawnError, unpack_library};
+use platform::tracing::{Background, CaptureChoice, IoUring, SpawnError, unpack_library};
 use shm_protocol::record::Exit;
 use shm_protocol::session;
 use tracerun::cache::{LIMIT, RunError as NoSuchRun, Store, StoreError};
-use tracerun::configuration::{self, Configuration, ConfigurationError, IoUringMode};
+use tracerun::configuration::{self, CaptureMode, Configuration, ConfigurationError, IoUringMode};
 use tracerun::fingerprint::Digest;
 use tracerun::run::{Capture, RunError, RunnerPlace};
 use tracerun::runner;
@@ -238,7 +238,13 @@ impl Place {
                 })
                 .ok()
         });
-        let choice = options.capture.into();
+        let choice = match options.capture.map(CaptureMode::from).or(self.configuration.capture) {
+            Some(CaptureMode::Auto) | None => CaptureChoice::Auto,
+            Some(CaptureMode::Seccomp) => CaptureChoice::Seccomp,
+            Some(CaptureMode::SeccompOnly) => CaptureChoice::SeccompOnly,
+            Some(CaptureMode::Ptrace) => CaptureChoice::Ptrace,
+            Some(CaptureMode::Preload) => CaptureChoice::Preload,
+        };
         Capture { choice, library_folder, runner, grace, background, io_uring, relays_output: true }
     }
 }

@@ -9,9 +9,10 @@ use platform::tracing::{CaptureChoice, SpawnError};
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
+use tracerun::archive::Mtime;
 use tracerun::bytes::Bytes;
 use tracerun::cache::{Lookup, Missed, Outcome, Store};
-use tracerun::configuration::StdinMode;
+use tracerun::configuration::{MtimeMode, StdinMode};
 use tracerun::explain;
 use tracerun::run::{Mode, Report, RunError, run as run_task, run_plainly};
 use tracerun::selection::named_inputs;
@@ -53,7 +54,11 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         if place.cwd_is_gone { Err(gone()) } else { place.open_store().map_err(|error| error.to_string()) };
     let report = match store {
         Ok(store) => {
-            let mut mode = Mode { force, no_store, mtime: mtime.into() };
+            let mtime = match mtime.map(MtimeMode::from).or(place.configuration.mtime) {
+                Some(MtimeMode::Now) | None => Mtime::Now,
+                Some(MtimeMode::Recorded) => Mtime::Recorded,
+            };
+            let mut mode = Mode { force, no_store, mtime };
             let input = take(&mut task, stdin, &store)?.map(|taken| match taken {
                 Taken::Whole(_, input) => input,
                 Taken::Unkept(error, input) => {
@@ -81,7 +86,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
     };
 
     let is_hit = matches!(report.record.outcome, Outcome::Hit { .. });
-    if !common.quiet {
+    if !common.quiet && (common.verbose || !place.configuration.quiet) {
         // One line is enough to say that the store fails.
         let told = matches!(report.record.outcome, Outcome::StoreFailed { .. });
         if let Some(trouble) = report.trouble.as_ref().filter(|_| !told) {

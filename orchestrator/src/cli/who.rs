@@ -22,7 +22,7 @@ pub(super) fn who(arguments: &WhoArguments, common: &Common) -> Result<Exit, Fai
     let store = place.open_store()?;
     let path = absolute(files::bytes_of(place.cwd.as_os_str()), files::bytes_of(arguments.path.as_os_str()));
     let runs = match &arguments.run {
-        Some(name) => vec![store.run(store.resolve(name)?)?],
+        Some(name) => vec![store.run(store.resolve(name, &place.root)?)?],
         None => store.runs()?,
     };
     let (mut text, mut objects, mut forgotten) = (String::new(), Vec::new(), 0);

@@ -116,6 +116,7 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
         Uncacheable::OutputOutsideRoot { path, process } => ("outside-root", Some(path), Some(process)),
         Uncacheable::SpecialFile { path, process } => ("special-file", Some(path), Some(process)),
         Uncacheable::Unreadable { path, process } => ("unreadable", Some(path), Some(process)),
+        Uncacheable::FolderMoved { path, process } => ("folder-moved", Some(path), Some(process)),
         Uncacheable::NoRoom { path, process } => ("no-room", Some(path), Some(process)),
         Uncacheable::UnknownBefore { path, process } => ("unknown-before", Some(path), Some(process)),
         Uncacheable::Inherited { .. } => ("inherited", None, None),

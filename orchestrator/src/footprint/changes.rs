@@ -320,7 +320,7 @@ impl Changes {
                             found.push((path, moved));
                         }
                         Some(now) if now.ctime_ns < started && change.before == Before::Absent => {
-                            return Err(Uncacheable::ReadThenChanged { path: path[..].into(), process });
+                            return Err(Uncacheable::FolderMoved { path: place[..].into(), process });
                         }
                         Some(now) if now.ctime_ns >= started && file_type != FileType::Directory => {
                             return Err(Uncacheable::ChangedMeanwhile { path: path[..].into(), process });

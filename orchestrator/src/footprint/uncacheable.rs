@@ -92,6 +92,13 @@ pub enum Uncacheable {
         /// Who.
         process: Actor,
     },
+    /// The run moved a folder that it had not made: what is in it, and was before, is not known.
+    FolderMoved {
+        /// What it is called now.
+        path: Bytes,
+        /// Who moved it.
+        process: Actor,
+    },
     /// The file system that the run wrote to has no room left: what it wrote may be cut short.
     NoRoom {
         /// What it wrote.
@@ -127,6 +134,7 @@ impl Uncacheable {
             Self::Network { .. } => "network",
             Self::StreamUsed { number: 0, .. } => "standard input",
             Self::StreamUsed { .. } => "inherited",
+            Self::FolderMoved { .. } => "moved a folder",
             Self::ReadThenChanged { .. } | Self::UnknownBefore { .. } => "changed what it had read",
             Self::ChangedMeanwhile { .. } => "changed meanwhile by others",
             Self::Linked { .. } => "hard link to an input",
