@@ -113,6 +113,8 @@ fn counts(touched: &Touched, own: &Path) -> bool {
     !is_program_interpreter
         && !["/proc", "/dev/fd"].iter().any(|folder| path.starts_with(folder))
         && !path.starts_with(own)
+        // Where tools find their run.
+        && !path.to_string_lossy().starts_with("/dev/shm/tracerun-")
 }
 
 /// The names that stand in paths of both runs: every other one is random, or of the moment.
