@@ -16,7 +16,7 @@ use crate::task::{Jobserver, Task};
 /// the user's own globs, which may take them back.
 pub const KNOWN_NOISE: &[(&str, &str)] = &[
     // As `private_folder_in_memory` calls it.
-    ("/dev/shm/tracerun-*", "where tools find the runs of tracerun that are under way"),
+    ("/dev/shm/tracerun-[0-9]*", "where tools find the runs of tracerun that are under way"),
     ("~/.npm/_logs", "npm's log of each call"),
     ("~/.npm/_update-notifier-last-checked", "when npm last asked for a newer npm"),
     ("~/.npm/_cacache/tmp", "npm's downloads in the making"),
