@@ -156,7 +156,7 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             process(who)
         ),
         Uncacheable::OutputOutsideRoot { path, process: who } => format!(
-            "{} changed {path}, which is outside the root; --output stores it, --ignore-output leaves it out, a --root may hold it",
+            "{} changed {path}, which is outside the root; `--output auto --output GLOB` stores it besides, --ignore-output leaves it out, a --root may hold it",
             process(who)
         ),
         Uncacheable::SpecialFile { path, process: who } => {

@@ -7,16 +7,13 @@ use crate::terminal::OutputStream;
 
 /// What the output of a command is read from; means something only as long as that is open.
 #[derive(Clone, Copy, Debug)]
-pub struct Source {
-    pub(crate) number: i32,
-    pub(crate) is_terminal: bool,
-}
+pub struct Source(pub(crate) os::relay::Source);
 
 impl Source {
     /// The reading end of a pipe.
     #[must_use]
     pub fn of(pipe: &PipeReader) -> Self {
-        Self { number: os::relay::number_of(pipe), is_terminal: false }
+        Self(os::relay::Source::of(pipe))
     }
 }
 

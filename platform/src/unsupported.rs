@@ -134,14 +134,19 @@ pub(crate) mod origin {
 pub(crate) mod relay {
     use std::io::{self, PipeReader};
 
-    use crate::relay::Source;
+    use crate::relay;
     use crate::terminal::OutputStream;
 
-    pub(crate) fn number_of(_: &PipeReader) -> i32 {
-        -1
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Source;
+
+    impl Source {
+        pub(crate) fn of(_: &PipeReader) -> Self {
+            Self
+        }
     }
 
-    pub(crate) fn leave_behind(_: &[(Source, OutputStream)]) -> io::Result<()> {
+    pub(crate) fn leave_behind(_: &[(relay::Source, OutputStream)]) -> io::Result<()> {
         Err(super::unsupported())
     }
 }

@@ -3,14 +3,27 @@
 use std::io::{self, PipeReader};
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::relay::Source;
+use crate::relay;
 use crate::terminal::OutputStream;
 
-pub(crate) fn number_of(pipe: &PipeReader) -> i32 {
-    pipe.as_raw_fd()
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    from: RawFd,
+    /// It is the master of a pseudo terminal in packet mode: what is read begins with a byte that is 0 before data.
+    packets: bool,
 }
 
-pub(crate) fn leave_behind(sources: &[(Source, OutputStream)]) -> io::Result<()> {
+impl Source {
+    pub(crate) fn of(pipe: &PipeReader) -> Self {
+        Self { from: pipe.as_raw_fd(), packets: false }
+    }
+
+    pub(super) fn of_terminal(master: RawFd) -> Self {
+        Self { from: master, packets: true }
+    }
+}
+
+pub(crate) fn leave_behind(sources: &[(relay::Source, OutputStream)]) -> io::Result<()> {
     // More there are not: one for each stream.
     let mut ways = [None; 2];
     for (way, (source, stream)) in ways.iter_mut().zip(sources) {
@@ -18,7 +31,7 @@ pub(crate) fn leave_behind(sources: &[(Source, OutputStream)]) -> io::Result<()>
             OutputStream::Stdout => 1,
             OutputStream::Stderr => 2,
         };
-        *way = Some(Way { from: source.number, to, packets: source.is_terminal });
+        *way = Some(Way { source: source.0, to });
     }
     // SAFETY: the child makes system calls only, on memory that it has, and never returns.
     match unsafe { libc::fork() } {
@@ -34,10 +47,8 @@ pub(crate) fn leave_behind(sources: &[(Source, OutputStream)]) -> io::Result<()>
 
 #[derive(Clone, Copy)]
 struct Way {
-    from: RawFd,
+    source: Source,
     to: RawFd,
-    /// It is the master of a pseudo terminal in packet mode: what is read begins with a byte that is 0 before data.
-    packets: bool,
 }
 
 /// Async-signal-safe: it runs in a forked child of a process with threads.
@@ -55,7 +66,7 @@ fn pass_on(mut ways: [Option<Way>; 2]) {
     while ways.iter().any(Option::is_some) {
         let mut waiting = ways.map(|way| libc::pollfd {
             // What is negative is left out.
-            fd: way.map_or(-1, |way| way.from),
+            fd: way.map_or(-1, |way| way.source.from),
             events: libc::POLLIN,
             revents: 0,
         });
@@ -70,7 +81,7 @@ fn pass_on(mut ways: [Option<Way>; 2]) {
             {
                 // Whoever still writes is told so, by SIGPIPE, as without us.
                 // SAFETY: nothing else in this process uses it.
-                unsafe { libc::close(open.from) };
+                unsafe { libc::close(open.source.from) };
                 *way = None;
             }
         }
@@ -81,9 +92,9 @@ fn pass_on(mut ways: [Option<Way>; 2]) {
 fn pass_one(way: Way) -> bool {
     let mut buffer = [0_u8; 4096];
     // SAFETY: the buffer is writable and as long as said.
-    let count = unsafe { libc::read(way.from, buffer.as_mut_ptr().cast(), buffer.len()) };
+    let count = unsafe { libc::read(way.source.from, buffer.as_mut_ptr().cast(), buffer.len()) };
     let Ok(count @ 1..) = usize::try_from(count) else { return false };
-    let mut rest = match (way.packets, &buffer[..count]) {
+    let mut rest = match (way.source.packets, &buffer[..count]) {
         (false, data) | (true, [0, data @ ..]) => data,
         (true, _) => return true,
     };
@@ -98,7 +109,7 @@ fn pass_one(way: Way) -> bool {
 
 /// Closes all descriptors but the standard streams for output and what is read from.
 fn close_others(ways: &[Option<Way>; 2]) {
-    let [one, other] = ways.map(|way| way.map_or(2, |way| way.from));
+    let [one, other] = ways.map(|way| way.map_or(2, |way| way.source.from));
     let (low, high) = (one.min(other).max(2), one.max(other));
     for (first, last) in [(0, 0), (3, low - 1), (low + 1, high - 1), (high + 1, RawFd::MAX)] {
         if first <= last && (first == 0 || first > 2) {

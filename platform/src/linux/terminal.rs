@@ -50,7 +50,7 @@ pub(crate) fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'stat
     tcsetattr(&slave, SetArg::TCSANOW, &settings)?;
     set_size(master.as_raw_fd(), &size);
     MASTERS[stream as usize].store(master.as_raw_fd(), Ordering::Relaxed);
-    let source = Source { number: master.as_raw_fd(), is_terminal: true };
+    let source = Source(super::relay::Source::of_terminal(master.as_raw_fd()));
     Ok((Reader { master, stream, settings, passes_keys: false }, slave, source))
 }
 
