@@ -180,6 +180,9 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             "what was given to it open as descriptor {number} was read or changed; let the command open it, or close it ({number}>&-)"
         ),
         Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
+        Uncacheable::Concurrent => {
+            "the same command was running at the same time, so that what it left may be the other's; the last of them is stored".to_owned()
+        }
     }
 }
 

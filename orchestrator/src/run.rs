@@ -229,6 +229,8 @@ pub fn run(
         }
     };
 
+    // Where there are no locks, nobody can be told.
+    let mut running = store.begin_run(task.action_key()).ok();
     let terminals = ReadMarks::set();
     // One file for all: that others touch it at the same time makes none of its times wrong.
     let barrier = files::clock_barrier(&store.path().join(".clock"));
@@ -249,6 +251,11 @@ pub fn run(
         .then(|| "its tools could not reach the runner: what they declare is not known".to_owned());
     let told = told.unwrap_or_default();
     let named_inputs = named_inputs(task, store.known(), store.path())?;
+    // Until what this one left is kept, none begins that could change it.
+    let is_alone = match &mut running {
+        Some(running) => running.is_alone(),
+        None => true,
+    };
     let (printed, refused_output) = match output {
         Output::Whole(chunks) => (Ok(chunks), None),
         Output::Lost(loss) => (Err(loss), None),
@@ -275,6 +282,7 @@ pub fn run(
             Err(Refusal::Uncacheable(judged.err().unwrap_or(Uncacheable::Terminal(loss))))
         }
     };
+    let judged = if is_alone { judged } else { Err(Refusal::Uncacheable(Uncacheable::Concurrent)) };
     let judged = judged.and_then(|judged| match task.terminal.used() {
         Some(number) => Err(Refusal::Uncacheable(Uncacheable::Inherited { number })),
         None => Ok(judged),

@@ -335,3 +335,26 @@ fn once_the_command_has_ended_a_signal_is_ours() {
     assert!(status.expect("kill runs").success());
     assert_eq!(child.wait().expect("it ends").signal(), Some(15));
 }
+
+#[test]
+fn of_the_same_command_at_the_same_time_only_the_last_is_stored() {
+    let sandbox = Sandbox::new();
+    let start = || {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        let script = "mkfifo go.$$ && echo $$ && read line < go.$$; rm go.$$; echo 1 > out";
+        command.args(["--cache-failures", "--", "sh", "-c", script]).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("tracerun runs");
+        let mut id = String::new();
+        let mut lines = std::io::BufReader::new(child.stdout.take().expect("piped"));
+        std::io::BufRead::read_line(&mut lines, &mut id).expect("it says so");
+        (child, id.trim().to_owned())
+    };
+    let end = |(child, id): (std::process::Child, String)| {
+        fs::write(sandbox.path(&format!("go.{id}")), "\n").expect("told");
+        String::from_utf8_lossy(&child.wait_with_output().expect("it ends").stderr).into_owned()
+    };
+    let (first, second) = (start(), start());
+    let (first, second) = (end(first), end(second));
+    assert!(first.contains("the same command was running at the same time"), "{first}");
+    assert!(second.contains(", stored"), "{second}");
+}

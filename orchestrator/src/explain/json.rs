@@ -121,6 +121,7 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
         Uncacheable::UnknownBefore { path, process } => ("unknown-before", Some(path), Some(process)),
         Uncacheable::Inherited { .. } => ("inherited", None, None),
         Uncacheable::Terminal(_) => ("terminal", None, None),
+        Uncacheable::Concurrent => ("concurrent", None, None),
     };
     let mut object = json!({ "text": why(reason), "reason": name, "advice": advice(reason) });
     if let Some(path) = path {

@@ -120,6 +120,8 @@ pub enum Uncacheable {
     },
     /// What the command printed is not known to the end.
     Terminal(TerminalLoss),
+    /// The same command was running at the same time.
+    Concurrent,
 }
 
 impl Uncacheable {
@@ -144,6 +146,7 @@ impl Uncacheable {
             Self::NoRoom { .. } => "no room left",
             Self::Inherited { .. } => "inherited",
             Self::Terminal(_) => "terminal output",
+            Self::Concurrent => "the same command at the same time",
         }
     }
 }
