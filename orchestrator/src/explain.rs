@@ -217,7 +217,7 @@ fn gap_advice(gap: Gap) -> Option<&'static str> {
     match gap {
         Gap::ForeignAbi => Some("use a 64-bit build of that program"),
         Gap::IoUring => Some("leave io_uring refused, which is what tracerun does unless told otherwise"),
-        Gap::ChangedRoot => Some("run tracerun inside the container or chroot instead of around it"),
+        Gap::ChangedMounts => Some("run tracerun inside the container instead of around it"),
         Gap::NoFilter => {
             Some("`tracerun doctor` says what this machine refuses; outside of a sandbox it may work")
         }
@@ -261,7 +261,7 @@ pub fn gap(gap: Gap) -> &'static str {
         Gap::UnresolvedDirectory => "used a directory that could not be told",
         Gap::IoUring => "used io_uring, which opens files unseen",
         Gap::OpenByHandle => "opened a file by handle, without a path",
-        Gap::ChangedRoot => "changed its root or mounts, so that paths may mean something else",
+        Gap::ChangedMounts => "changed its mounts, so that paths may mean something else",
         Gap::BadRecord => "left records that can't be understood",
         Gap::NoFilter => "was watched by the preload library alone (--trust-preload stores such runs)",
         Gap::Survivor => "outlived the run",
@@ -387,7 +387,7 @@ mod tests {
             let sentence = uncacheable(&reason);
             assert!(sentence.contains(words), "{sentence}");
         }
-        let unseen = |detail: &str| Unseen { gap: Gap::ChangedRoot, detail: detail.into(), process: cc() };
+        let unseen = |detail: &str| Unseen { gap: Gap::ChangedMounts, detail: detail.into(), process: cc() };
         let sentence = uncacheable(&Uncacheable::Incomplete(vec![unseen("chroot"), unseen("")]));
         assert!(sentence.ends_with("something else: chroot (and 1 other reason)"), "{sentence}");
     }

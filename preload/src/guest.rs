@@ -114,8 +114,10 @@ extern "C" fn construct(_count: i32, _arguments: *const *const c_char, given: En
 /// The guest, unless it must not report now.
 #[inline]
 pub(crate) fn active() -> Option<&'static Guest> {
-    // While a child by vfork runs in our memory we cannot tell it from ourselves.
-    arrived().filter(|guest| guest.process.vfork_children.load(Ordering::Relaxed) == 0)
+    arrived().filter(|guest| {
+        // While a child by vfork runs in our memory we cannot tell it from ourselves.
+        guest.process.vfork_children.load(Ordering::Relaxed) == 0 && !guest.ring.has_other_roots()
+    })
 }
 
 #[inline]

@@ -200,7 +200,7 @@ pub(crate) fn outer_pid(pass: u64) -> u32 {
         let digit = digit.wrapping_sub(b'0');
         (digit < 10).then(|| number.wrapping_mul(10).wrapping_add(u32::from(digit)))
     });
-    // After a chroot there may be no such link, and the trace has a gap.
+    // There may be no such link: `/proc` need not be mounted.
     number.filter(|&number| number != 0).unwrap_or_else(|| own_pid() as u32)
 }
 

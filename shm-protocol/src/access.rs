@@ -208,8 +208,8 @@ pub enum Gap {
     IoUring = 4,
     /// A file was opened by handle, without a path.
     OpenByHandle = 5,
-    /// The root or the mounts changed, so that paths may mean something else.
-    ChangedRoot = 6,
+    /// The mounts changed, so that paths may mean something else.
+    ChangedMounts = 6,
     /// Records could not be understood.
     BadRecord = 7,
     /// The kernel refused the filter: only what the preload library sees is known.
@@ -230,7 +230,7 @@ impl Gap {
         Self::UnresolvedDirectory,
         Self::IoUring,
         Self::OpenByHandle,
-        Self::ChangedRoot,
+        Self::ChangedMounts,
         Self::BadRecord,
         Self::NoFilter,
         Self::Survivor,

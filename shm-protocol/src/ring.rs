@@ -62,7 +62,7 @@ pub const MAX_CHUNKS: usize = if cfg!(loom) { 64 } else { 512 };
 const MAGIC: u64 = u64::from_le_bytes(*b"tracerun");
 
 /// Changes with every change of the layout or of a record's encoding.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// Words before the first chunk: one page. Loom pays for each word, and is given no more than are used.
 const HEADER_WORDS: usize = if cfg!(loom) { USED_WORDS } else { 512 };
@@ -76,6 +76,8 @@ const READER_AT: usize = 3;
 const CLOSED_AT: usize = 4;
 const DIRECTORY_GENERATION_AT: usize = 5;
 const LOST_AT: usize = 8;
+/// Not 0 when some process has another root.
+const OTHER_ROOTS_AT: usize = 9;
 const CHANGES_BEGUN_AT: usize = 6;
 const LAST_CHANGE_NS_AT: usize = 7;
 /// Counts the calls for the reader's attention; the reader sleeps on it.
@@ -242,6 +244,18 @@ impl<'m> Ring<'m> {
     /// Tells every process to look again where its working directory is.
     pub fn advance_directory_generation(&self) {
         self.at(DIRECTORY_GENERATION_AT).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a process of the tree may have another root: what names mean is then left to the net.
+    #[inline]
+    #[must_use]
+    pub fn has_other_roots(&self) -> bool {
+        self.at(OTHER_ROOTS_AT).load(Ordering::Acquire) != 0
+    }
+
+    /// Tells every process that one is about to take another root.
+    pub fn announce_other_root(&self) {
+        self.at(OTHER_ROOTS_AT).store(1, Ordering::Release);
     }
 
     /// The moment before a call that only looks.

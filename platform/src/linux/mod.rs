@@ -27,6 +27,7 @@ mod net;
 mod privileges;
 mod ptrace;
 mod ring;
+mod roots;
 mod seccomp;
 mod server;
 mod stub;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::lives::{self, Ends, Kin, Life};
 use super::privileges::gives_privileges;
 use super::process::is_terminal_device;
 use super::ring::SharedRing;
+use super::roots::{self, Walk};
 use super::target::{self, Look, Target, Unnamed};
 use crate::tracing::{Sink, now_ns};
 
@@ -35,6 +37,8 @@ pub(super) struct Supervisor {
     /// How many processes are watched for their end at the same time: each costs a descriptor.
     most_lives: usize,
     interpreters: Mutex<HashMap<Option<Version>, Interpreters>>,
+    /// Whether a process may have another root.
+    has_other_roots: AtomicBool,
     /// The ports that somebody of the run has bound a socket to; 0 stands for one that the system chose.
     ports: Mutex<HashSet<u16>>,
 }
@@ -118,6 +122,7 @@ impl Supervisor {
             ends,
             most_lives: usize::try_from(descriptors / 2).unwrap_or(usize::MAX),
             interpreters: Mutex::default(),
+            has_other_roots: AtomicBool::new(false),
             ports: Mutex::default(),
         })
     }
@@ -206,7 +211,7 @@ impl Supervisor {
         let decoded = abi::decode(&held.data);
         let executes = matches!(decoded, Decoded::Watched(Made { call: Call::execve | Call::execveat, .. }));
         let Some(target) = self.find(held.thread, executes, held.is_held) else { return Answer::Continue };
-        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer };
+        let mut judgement = Judgement { supervisor: self, held, target, time_ns, buffer, beneath: None };
         match decoded {
             Decoded::Watched(made) => judgement.call(made),
             Decoded::Socket { call, array, count } => judgement.socket_call(call, array, count),
@@ -251,11 +256,24 @@ impl Supervisor {
         Some(Target { thread, process: kin.process })
     }
 
-    /// The interpreters of an executable that has been looked at; read from the file once.
-    fn interpreters(&self, path: &[u8], look: &Look) -> Interpreters {
+    /// The interpreters of an executable that has been looked at, by a thread to which names mean what `locate` says; read from
+    /// the file once, if they mean the same to all.
+    fn interpreters(&self, path: &[u8], look: &Look, locate: &dyn Fn(&[u8]) -> Vec<u8>) -> Interpreters {
         let key = look.stat.map(|stat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
-        let mut known = self.interpreters.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(key).or_insert_with(|| target::interpreters(path).into()))
+        let known = || self.interpreters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut same_for_all = !self.has_other_roots.load(Ordering::Acquire);
+        if let Some(found) = known().get(&key).filter(|_| same_for_all) {
+            return Arc::clone(found);
+        }
+        let found: Interpreters = target::interpreters(path, &mut |name| {
+            same_for_all &= name.starts_with(b"/");
+            locate(name)
+        })
+        .into();
+        if same_for_all {
+            known().insert(key, Arc::clone(&found));
+        }
+        found
     }
 
     /// The working directory of a process that executes something, for people to read: that of its last program or, in a new
@@ -291,6 +309,16 @@ impl Supervisor {
         ports.contains(&port) || ports.contains(&0)
     }
 
+    /// A process is about to take the folder `path` for its root.
+    fn root_changes(&self, path: &[u8]) {
+        if path != b"/" {
+            self.has_other_roots.store(true, Ordering::Release);
+            if let Some(shared) = &self.orders.ring {
+                shared.ring().announce_other_root();
+            }
+        }
+    }
+
     fn directories_moved(&self) {
         if let Some(shared) = &self.orders.ring {
             shared.ring().advance_directory_generation();
@@ -306,6 +334,8 @@ struct Judgement<'a> {
     time_ns: u64,
     /// For paths, used again and again.
     buffer: &'a mut Vec<u8>,
+    /// The descriptor of a directory beyond which the call does not look: its root, for this one call.
+    beneath: Option<i32>,
 }
 
 impl Judgement<'_> {
@@ -342,9 +372,7 @@ impl Judgement<'_> {
             let (Ok(flags), Ok(resolve)) = (memory.word(how), memory.word(how.wrapping_add(16))) else {
                 return Answer::Continue;
             };
-            if resolve & IN_ROOT != 0 {
-                self.send(Event::Gap(Gap::UnresolvedDirectory));
-            }
+            self.beneath = (resolve & IN_ROOT != 0).then_some(dir as i32);
             meaning = Call::openat.meaning([dir, path, flags, 0, 0, 0]);
         }
         match meaning {
@@ -377,21 +405,90 @@ impl Judgement<'_> {
                 return Answer::Fail(libc::EPERM);
             }
             Meaning::OpenByHandle => self.send(Event::Gap(Gap::OpenByHandle)),
-            Meaning::ChangeRoot => self.send(Event::Gap(Gap::ChangedRoot)),
+            Meaning::ChangeRoot(touch) => {
+                if let Some(path) = self.name(call, touch) {
+                    self.record(call, touch, &path);
+                    self.supervisor.root_changes(&path);
+                }
+            }
+            Meaning::ChangeMounts => self.send(Event::Gap(Gap::ChangedMounts)),
         }
         Answer::Continue
     }
 
+    /// The root of the thread, or of this one call, if it is not ours.
+    fn other_root(&self) -> Result<Option<Vec<u8>>, Unnamed> {
+        let root = match self.beneath {
+            Some(dir) => self.target.descriptor(dir)?,
+            None if self.supervisor.has_other_roots.load(Ordering::Acquire) => self.target.root()?,
+            None => return Ok(None),
+        };
+        Ok(Some(root).filter(|root| root != b"/"))
+    }
+
+    /// The absolute path outside that a name means below `root`. The links on the way are read: outside they lead elsewhere.
+    fn walk(
+        &self,
+        call: Call,
+        root: &[u8],
+        folder: &[u8],
+        name: &[u8],
+        follow: bool,
+    ) -> Result<Vec<u8>, Unnamed> {
+        let Walk { path, links, is_loop } = roots::walk(root, folder, name, follow);
+        for link in &links {
+            let (kind, outcome, path) = (AccessKind::Read, Outcome::Done, Joined::absolute(link));
+            self.send(Event::Access(Access { call, kind, outcome, follow: false, change: None, path }));
+        }
+        if is_loop { Err(Unnamed::Nothing) } else { Ok(path) }
+    }
+
+    /// The absolute path of the name at `address`, into `path`; see [`Target::name_at`].
+    fn name_at(
+        &self,
+        call: Call,
+        touch: Touch,
+        address: u64,
+        empty_is_descriptor: bool,
+        path: &mut Vec<u8>,
+    ) -> Result<(), Unnamed> {
+        let target = self.target;
+        let Some(root) = self.other_root()? else {
+            return target.name_at(touch.dir, address, empty_is_descriptor, path);
+        };
+        target.read_name(address, path)?;
+        if path.is_empty() {
+            return target.name_at(touch.dir, address, empty_is_descriptor, path);
+        }
+        let folder = if path.starts_with(b"/") { Ok(root.clone()) } else { target.descriptor(touch.dir) };
+        *path = match (folder, target.through_proc(path)) {
+            (Ok(_), Some(real)) => real?,
+            (Ok(folder), None) => self.walk(call, &root, &folder, path, touch.follow)?,
+            (Err(_), _) => return target.name_at(touch.dir, address, empty_is_descriptor, path),
+        };
+        Ok(())
+    }
+
+    /// The absolute path of a name that the kernel, or a socket, looks up from the working directory.
+    fn locate(&self, call: Call, name: &[u8]) -> Result<Vec<u8>, Unnamed> {
+        match self.other_root()? {
+            Some(root) => {
+                let folder = if name.starts_with(b"/") { root.clone() } else { self.target.cwd()? };
+                self.walk(call, &root, &folder, name, true)
+            }
+            None if name.starts_with(b"/") => Ok(name.to_vec()),
+            None => Ok(Joined::new(&self.target.cwd()?, name).pieces().concat()),
+        }
+    }
+
     /// The path of a touch; `None` when there is nothing to record, or the gap has been recorded.
-    fn name(&mut self, touch: Touch) -> Option<Vec<u8>> {
+    fn name(&mut self, call: Call, touch: Touch) -> Option<Vec<u8>> {
         // The metadata of an open file (fstat): opening it was recorded.
         let of_descriptor = touch.kind != AccessKind::Stat;
         let mut path = std::mem::take(self.buffer);
         let named = match touch.name {
-            Name::At(address) => self.target.name_at(touch.dir, address, false, &mut path),
-            Name::AtOrDescriptor(address) => {
-                self.target.name_at(touch.dir, address, of_descriptor, &mut path)
-            }
+            Name::At(address) => self.name_at(call, touch, address, false, &mut path),
+            Name::AtOrDescriptor(address) => self.name_at(call, touch, address, of_descriptor, &mut path),
             Name::Descriptor => self.target.name_descriptor(touch.dir, &mut path),
         };
         let named = match named {
@@ -439,7 +536,7 @@ impl Judgement<'_> {
     }
 
     fn touch(&mut self, call: Call, touch: Touch) {
-        if let Some(path) = self.name(touch) {
+        if let Some(path) = self.name(call, touch) {
             let look = self.record(call, touch, &path);
             *self.buffer = path;
             // A directory that is made can get the inode of one that was removed: who knows directories by it must
@@ -454,7 +551,7 @@ impl Judgement<'_> {
 
     /// Two paths of which the second is only touched if the first is there, or has no name (`O_TMPFILE`).
     fn two(&mut self, call: Call, first: Touch, second: Touch) {
-        if let Some(from) = self.name(first) {
+        if let Some(from) = self.name(call, first) {
             let look = self.record(call, first, &from);
             *self.buffer = from;
             if matches!(look.before, Before::Directory(_)) {
@@ -538,7 +635,7 @@ impl Judgement<'_> {
     }
 
     fn execute(&mut self, call: Call, file: Touch, argv: u64, width: Width) {
-        let Some(path) = self.name(file) else { return };
+        let Some(path) = self.name(call, file) else { return };
         let look = target::look(&path, file.follow);
         let executable = look
             .stat
@@ -566,13 +663,9 @@ impl Judgement<'_> {
         {
             self.send(Event::Gap(Gap::LostPrivileges));
         }
-        for interpreter in self.supervisor.interpreters(&path, &look).iter() {
-            let path = if interpreter.starts_with(b"/") {
-                interpreter.clone()
-            } else {
-                Joined::new(&self.target.cwd().unwrap_or_default(), interpreter).pieces().concat()
-            };
-            access(&path, target::look(&path, true).outcome);
+        let locate = |name: &[u8]| self.locate(call, name).unwrap_or_else(|_| name.to_vec());
+        for interpreter in self.supervisor.interpreters(&path, &look, &locate).iter() {
+            access(interpreter, target::look(interpreter, true).outcome);
         }
         *self.buffer = path;
     }
@@ -613,11 +706,10 @@ impl Judgement<'_> {
             }
             Address::Local => {}
             Address::Path(name) => {
-                let Ok(cwd) = self.target.cwd() else {
+                let Ok(path) = self.locate(call, name) else {
                     self.send(Event::Gap(Gap::UnresolvedDirectory));
                     return;
                 };
-                let path = Joined::new(&cwd, name).pieces().concat();
                 let (effect, needs) = match kind {
                     AccessKind::Write => (Some(Effect::Replace), Needs::Absent),
                     _ => (None, Needs::Present),

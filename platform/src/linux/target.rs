@@ -74,8 +74,13 @@ impl Target {
         self.link("cwd")
     }
 
-    /// The path of descriptor `fd`.
-    fn descriptor(self, fd: i32) -> Result<Vec<u8>, Unnamed> {
+    /// The root, as it is called outside.
+    pub(super) fn root(self) -> Result<Vec<u8>, Unnamed> {
+        self.link("root")
+    }
+
+    /// The path of descriptor `fd`, or the working directory.
+    pub(super) fn descriptor(self, fd: i32) -> Result<Vec<u8>, Unnamed> {
         if fd == AT_FDCWD { self.cwd() } else { self.link(&format!("fd/{fd}")) }
     }
 
@@ -101,6 +106,15 @@ impl Target {
         Ok(())
     }
 
+    /// The name at `address` as it was given, into `name`.
+    pub(super) fn read_name(self, address: u64, name: &mut Vec<u8>) -> Result<(), Unnamed> {
+        name.clear();
+        self.memory().string(address, name).map_err(|unreadable| match unreadable {
+            Unreadable::BadAddress => Unnamed::Nothing,
+            Unreadable::Forbidden => Unnamed::Unreadable,
+        })
+    }
+
     /// The absolute path of the name at `address` relative to `dir`, into `path`. An empty name is the
     /// descriptor itself if `empty_is_descriptor`, else nothing.
     pub(super) fn name_at(
@@ -110,12 +124,7 @@ impl Target {
         empty_is_descriptor: bool,
         path: &mut Vec<u8>,
     ) -> Result<(), Unnamed> {
-        path.clear();
-        match self.memory().string(address, path) {
-            Ok(()) => {}
-            Err(Unreadable::BadAddress) => return Err(Unnamed::Nothing),
-            Err(Unreadable::Forbidden) => return Err(Unnamed::Unreadable),
-        }
+        self.read_name(address, path)?;
         if path.is_empty() {
             return if empty_is_descriptor { self.name_descriptor(dir, path) } else { Err(Unnamed::Nothing) };
         }
@@ -136,7 +145,7 @@ impl Target {
 
     /// The path that a name under `/proc/<process>` or `/dev/fd` leads to: `/proc/self/cwd/a` is another name for
     /// a file of the project, and means something else in this process.
-    fn through_proc(self, path: &[u8]) -> Option<Result<Vec<u8>, Unnamed>> {
+    pub(super) fn through_proc(self, path: &[u8]) -> Option<Result<Vec<u8>, Unnamed>> {
         let mut parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
         let (owner, link) = match (parts.next()?, parts.next()?) {
             (b"dev", b"stdin") => (self, Link::Descriptor(0)),
@@ -248,8 +257,9 @@ pub(super) fn has_directory(path: &[u8]) -> bool {
 }
 
 /// The files that the kernel will open by itself to execute the file at `path`: the interpreter that a script
-/// names, then that one's interpreter and so on, and the program interpreter of the binary at the end.
-pub(super) fn interpreters(path: &[u8]) -> Vec<Vec<u8>> {
+/// names, then that one's interpreter and so on, and the program interpreter of the binary at the end. `locate` makes an
+/// absolute path of such a name.
+pub(super) fn interpreters(path: &[u8], locate: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> Vec<Vec<u8>> {
     /// `BINPRM_MAX_RECURSION` in fs/exec.c.
     const MOST: usize = 5;
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -258,8 +268,8 @@ pub(super) fn interpreters(path: &[u8]) -> Vec<Vec<u8>> {
         let Some(next) = interpreter(Path::new(OsStr::from_bytes(&file))) else {
             break;
         };
-        found.push(next.clone());
-        file = next;
+        file = locate(&next);
+        found.push(file.clone());
     }
     found
 }
@@ -372,7 +382,7 @@ mod tests {
         let outer = folder.path().join("outer");
         std::fs::write(&inner, "#! /bin/sh -e\n").expect("a script");
         std::fs::write(&outer, format!("#!{}\n", inner.display())).expect("a script");
-        let found = interpreters(outer.as_os_str().as_bytes());
+        let found = interpreters(outer.as_os_str().as_bytes(), &mut <[u8]>::to_vec);
         assert_eq!(found[0], inner.as_os_str().as_bytes());
         assert_eq!(found[1], b"/bin/sh");
         assert!(found[2].starts_with(b"/lib"), "{:?}", String::from_utf8_lossy(&found[2]));

@@ -7,7 +7,7 @@
 use super::meaning::{
     CWD, Meaning, descriptor_controlled, descriptor_metadata_changed, directory_changed,
     directory_changed_to, executed, handle_asked, link_read, linked, listed, looked_up, made,
-    metadata_changed, mounted, opened, removed, renamed, truncated,
+    metadata_changed, mounted, opened, removed, renamed, root_changed, truncated,
 };
 
 /// Expands `$with!` with the table of watched system calls.
@@ -55,15 +55,15 @@ macro_rules! watched_calls {
 
             chdir __NR_chdir (path) = directory_changed(path);
             fchdir __NR_fchdir (fd) = directory_changed_to(fd);
-            chroot __NR_chroot (_path) = Meaning::ChangeRoot;
-            pivot_root __NR_pivot_root (_new, _old) = Meaning::ChangeRoot;
+            chroot __NR_chroot (path) = root_changed(path);
+            pivot_root __NR_pivot_root (_new, _old) = Meaning::ChangeMounts;
             mount __NR_mount (_source, _target, _type, flags, _data) = mounted(flags);
-            umount2 __NR_umount2 (_target, _flags) = Meaning::ChangeRoot;
-            move_mount __NR_move_mount (_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeRoot;
-            open_tree __NR_open_tree (_dir, _path, _flags) = Meaning::ChangeRoot;
-            open_tree_attr __NR_open_tree_attr (_dir, _path, _flags) = Meaning::ChangeRoot;
-            fsmount __NR_fsmount (_fd, _flags, _attributes) = Meaning::ChangeRoot;
-            setns __NR_setns (_fd, _type) = Meaning::ChangeRoot;
+            umount2 __NR_umount2 (_target, _flags) = Meaning::ChangeMounts;
+            move_mount __NR_move_mount (_from_dir, _from, _to_dir, _to, _flags) = Meaning::ChangeMounts;
+            open_tree __NR_open_tree (_dir, _path, _flags) = Meaning::ChangeMounts;
+            open_tree_attr __NR_open_tree_attr (_dir, _path, _flags) = Meaning::ChangeMounts;
+            fsmount __NR_fsmount (_fd, _flags, _attributes) = Meaning::ChangeMounts;
+            setns __NR_setns (_fd, _type) = Meaning::ChangeMounts;
 
             renameat2 __NR_renameat2 (from_dir, from, to_dir, to, flags) = renamed(from_dir, from, to_dir, to, flags);
             renameat __NR_renameat (from_dir, from, to_dir, to) = renamed(from_dir, from, to_dir, to, 0);

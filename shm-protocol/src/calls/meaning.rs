@@ -142,8 +142,10 @@ pub enum Meaning {
     IoUring,
     /// A file is opened by handle.
     OpenByHandle,
-    /// Root, mounts or namespaces change, so that paths may mean something else.
-    ChangeRoot,
+    /// The root changes to the touched directory.
+    ChangeRoot(Touch),
+    /// Mounts change, or the namespace of mounts, so that paths may mean something else.
+    ChangeMounts,
     /// The call opens a file as an `open_how` at this address says (`openat2`).
     OpenHow {
         /// The descriptor that the name is relative to.
@@ -324,6 +326,11 @@ pub(super) const fn directory_changed_to(fd: u64) -> Meaning {
     Meaning::ChangeDirectory(Touch::look(fd, Name::Descriptor, AccessKind::Stat, true))
 }
 
+/// chroot(2).
+pub(super) const fn root_changed(path: u64) -> Meaning {
+    Meaning::ChangeRoot(Touch::look(CWD, Name::At(path), AccessKind::Stat, true))
+}
+
 /// execve(2) and execveat(2).
 pub(super) const fn executed(dir: u64, path: u64, argv: u64, flags: u64) -> Meaning {
     let file = Touch::look(dir, name(path, flags), AccessKind::Exec, follows(flags));
@@ -334,7 +341,7 @@ pub(super) const fn executed(dir: u64, path: u64, argv: u64, flags: u64) -> Mean
 /// one's own, as long as nothing is mounted there.
 pub(super) const fn mounted(flags: u64) -> Meaning {
     let only_passed_on = flags & (MS_REMOUNT | MS_BIND) == 0 && flags & MS_PROPAGATION != 0;
-    if only_passed_on { Meaning::Nothing } else { Meaning::ChangeRoot }
+    if only_passed_on { Meaning::Nothing } else { Meaning::ChangeMounts }
 }
 
 /// name_to_handle_at(2), which follows a link only when told to.
