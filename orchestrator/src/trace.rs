@@ -1,6 +1,9 @@
 //! Everything a run's process tree did, merged from the records of all observers.
 
+mod accesses;
 mod collector;
+mod images;
+mod names;
 mod numbered;
 mod paths;
 
