@@ -17,6 +17,8 @@ mod call_sites;
 mod copy;
 mod filter;
 mod guard;
+mod interpreters;
+mod judgement;
 mod lives;
 mod loader;
 mod memory;
