@@ -235,6 +235,7 @@ fn terminal(loss: TerminalLoss) -> &'static str {
         TerminalLoss::TooLong => "it printed more than 64 MiB, which is not kept",
         TerminalLoss::Cut => "nobody read its output to the end",
         TerminalLoss::Used => "it used the file that its output goes to, by its name",
+        TerminalLoss::Typed => "it was given what was typed at the terminal",
         TerminalLoss::StillOpen => "a process that it left behind still had its output open",
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Cursor, PipeWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -126,6 +127,8 @@ pub struct Tee {
     pipes: Vec<Pipe>,
     /// What comes when this process has gone is passed on all the same.
     is_relayed: bool,
+    /// Whether the command was given what was typed.
+    typed: Arc<AtomicBool>,
 }
 
 /// One pipe or terminal, seen from its writing end.
@@ -185,7 +188,8 @@ impl Tee {
     /// # Errors
     /// No pipe or thread can be had.
     pub fn start(leads: &Terminal, passage: &Passage, is_relayed: bool) -> io::Result<(Self, Stdio, Stdio)> {
-        let mut tee = Self { kept: Arc::default(), mark: Arc::default(), pipes: Vec::new(), is_relayed };
+        let (kept, mark, typed) = (Arc::default(), Arc::default(), Arc::default());
+        let mut tee = Self { kept, mark, pipes: Vec::new(), is_relayed, typed };
         let out = tee.open(Stream::Stdout, leads.stdout, passage)?;
         let err = if leads.one { out.try_clone()? } else { tee.open(Stream::Stderr, leads.stderr, passage)? };
         Ok((tee, out.into(), err.into()))
@@ -193,7 +197,9 @@ impl Tee {
 
     fn open(&mut self, stream: Stream, is_terminal: bool, passage: &Passage) -> io::Result<Writer> {
         // Where the system gives no terminal a pipe has to do.
-        if is_terminal && let Ok((reader, writer, source)) = terminal::like(own(stream)) {
+        if is_terminal
+            && let Ok((reader, writer, source)) = terminal::like(own(stream), Arc::clone(&self.typed))
+        {
             return self.drain(stream, reader, source, Writer::Terminal(writer), passage);
         }
         let (reader, writer) = io::pipe()?;
@@ -261,6 +267,8 @@ impl Tee {
             Output::Refused(kind)
         } else if !all_ended {
             Output::Lost(TerminalLoss::StillOpen)
+        } else if self.typed.load(Ordering::Relaxed) {
+            Output::Lost(TerminalLoss::Typed)
         } else if kept.length > AT_MOST {
             Output::Lost(TerminalLoss::TooLong)
         } else {

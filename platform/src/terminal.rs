@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::os;
 use crate::relay::Source;
@@ -21,12 +23,16 @@ pub enum OutputStream {
 ///
 /// It is nobody's controlling terminal: the command stays in the session of this process, so that keys, job
 /// control and background processes work as without it. What the command sets on it is set on the terminal of
-/// this process too, and once [`crate::process::follow`] follows the command, the size follows that one's.
+/// this process too, and once [`crate::process::follow`] follows the command, the size follows that one's. What is typed is
+/// passed on when somebody waits to read it there, and `typed` is set.
 ///
 /// # Errors
 /// `stream` is no terminal, or the system gives no more.
-pub fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'static, File, Source)> {
-    os::terminal::like(stream)
+pub fn like(
+    stream: OutputStream,
+    typed: Arc<AtomicBool>,
+) -> io::Result<(impl Read + Send + 'static, File, Source)> {
+    os::terminal::like(stream, typed)
 }
 
 /// The terminals that the standard streams of this process are, marked so that it shows whether somebody reads from them.

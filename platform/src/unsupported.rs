@@ -110,11 +110,13 @@ pub(crate) mod process {
 pub(crate) mod terminal {
     use std::fs::File;
     use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
 
     use crate::relay::Source;
     use crate::terminal::OutputStream;
 
-    pub(crate) fn like(_: OutputStream) -> io::Result<(io::Empty, File, Source)> {
+    pub(crate) fn like(_: OutputStream, _: Arc<AtomicBool>) -> io::Result<(io::Empty, File, Source)> {
         Err(super::unsupported())
     }
 }

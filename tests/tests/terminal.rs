@@ -55,7 +55,10 @@ fn standard_error_alone_may_be_a_terminal() {
 #[test]
 fn the_commands_terminal_follows_the_size_of_ours() {
     let sandbox = Sandbox::new();
-    let mut terminal = traced(&sandbox, "trap 'stty size <&1; exit' WINCH; echo ready; while :; do :; done");
+    // It may be told of the new size before its own terminal has it; then it is told again.
+    let script = "trap 'size=$(stty size <&2); echo $size; [ \"$size\" != \"40 100\" ] || exit' WINCH; \
+                  echo ready; while :; do :; done";
+    let mut terminal = traced(&sandbox, script);
     terminal.shows("ready");
     terminal.becomes(40, 100);
     terminal.shows("40 100");
@@ -136,6 +139,30 @@ fn keys_reach_a_command_that_reads_them_from_where_it_writes() {
     terminal.shows("ready");
     terminal.types("k");
     terminal.shows("kpiped");
+}
+
+#[test]
+fn what_is_typed_goes_to_whoever_waits_for_it_and_such_a_run_is_not_stored() {
+    let sandbox = Sandbox::new();
+    // A line for who reads it from where it writes, one for standard input, and a key for a pager, which opens its terminal by name.
+    let mut terminal = traced(
+        &sandbox,
+        "echo first; read a <&2; echo second; read b; stty -icanon -echo <&1; echo \"$a $b\"; \
+         dd bs=1 count=1 <\"$(tty <&2)\" 2>/dev/null; stty icanon echo <&1; echo .",
+    );
+    for (shown, typed) in [("first", "one\n"), ("second", "two\n"), ("one two", "k")] {
+        terminal.shows(shown);
+        terminal.types(typed);
+    }
+    terminal.shows("k.");
+    let (shown, status) = terminal.ends();
+    assert!(status.success() && shown.contains("not cached"), "{shown}");
+    // Where nothing else is in the way of storing it.
+    let mut terminal = traced(&sandbox, "echo ready; read a <&1; echo $a");
+    terminal.shows("ready");
+    terminal.types("line\n");
+    let (shown, _) = terminal.ends();
+    assert!(shown.contains("it was given what was typed at the terminal"), "{shown}");
 }
 
 #[test]

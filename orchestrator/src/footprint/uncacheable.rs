@@ -162,6 +162,8 @@ pub enum TerminalLoss {
     StillOpen,
     /// The command used the file that it goes to.
     Used,
+    /// The command read what was typed there.
+    Typed,
 }
 
 /// A process, as people know it.

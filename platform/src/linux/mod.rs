@@ -36,3 +36,4 @@ mod stub;
 mod supervisor;
 mod target;
 mod turns;
+mod waiting;

@@ -2,10 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
@@ -24,11 +27,22 @@ struct Reader {
     stream: OutputStream,
     /// The settings as they were when last looked at.
     settings: Termios,
-    /// Keys typed at the terminal are passed on: the command wants them one by one, from here.
-    passes_keys: bool,
+    /// The number of the terminal that the command has.
+    device: libc::dev_t,
+    /// For how long what was typed is left to others who may read it; `None` once nothing can be typed any more.
+    patience: Option<u16>,
+    /// Whether something typed was passed on.
+    typed: Arc<AtomicBool>,
 }
 
-pub(crate) fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'static, File, Source)> {
+/// Milliseconds in which whoever reads from the terminal itself has taken what was typed, at first and at most: while a
+/// program is busy, what is typed ahead lies there for long.
+const PATIENCE: RangeInclusive<u16> = 10..=640;
+
+pub(crate) fn like(
+    stream: OutputStream,
+    typed: Arc<AtomicBool>,
+) -> io::Result<(impl Read + Send + 'static, File, Source)> {
     let mut settings = tcgetattr(terminal(stream))?;
     let size = size_of(descriptor(stream)).ok_or_else(io::Error::last_os_error)?;
     let flags = libc::O_NOCTTY | libc::O_CLOEXEC;
@@ -51,7 +65,9 @@ pub(crate) fn like(stream: OutputStream) -> io::Result<(impl Read + Send + 'stat
     set_size(master.as_raw_fd(), &size);
     MASTERS[stream as usize].store(master.as_raw_fd(), Ordering::Relaxed);
     let source = Source(super::relay::Source::of_terminal(master.as_raw_fd()));
-    Ok((Reader { master, stream, settings, passes_keys: false }, slave, source))
+    let device = slave.metadata()?.rdev();
+    let patience = Some(*PATIENCE.start());
+    Ok((Reader { master, stream, settings, device, patience, typed }, slave, source))
 }
 
 impl Drop for Reader {
@@ -89,26 +105,42 @@ impl Read for Reader {
 }
 
 impl Reader {
-    /// Waits until there is something to read, and meanwhile passes on what is typed if the command wants it.
+    /// Waits until there is something to read, and meanwhile passes on what is typed to who waits for it here: pagers read keys
+    /// from where they write. All others read from the terminal itself.
     fn wait(&mut self) -> io::Result<()> {
-        while self.passes_keys {
+        while let Some(patience) = self.patience {
             let keys = terminal(self.stream);
-            let mut waiting =
-                [PollFd::new(self.master.as_fd(), PollFlags::POLLIN), PollFd::new(keys, PollFlags::POLLIN)];
-            poll(&mut waiting, PollTimeout::NONE)?;
-            let [output, typed] = waiting.map(|one| one.revents().is_some_and(|events| !events.is_empty()));
-            if output {
+            let output = PollFd::new(self.master.as_fd(), PollFlags::POLLIN);
+            let mut waiting = [output, PollFd::new(keys, PollFlags::POLLIN)];
+            if interrupted(poll(&mut waiting, PollTimeout::NONE))? {
+                continue;
+            }
+            let [output, typed] = waiting.map(|one| one.revents().unwrap_or(PollFlags::empty()));
+            if !output.is_empty() {
                 break;
             }
-            if typed {
-                let mut bytes = [0; 256];
-                match nix::unistd::read(keys, &mut bytes) {
-                    Ok(count) if count > 0 => self.master.write_all(&bytes[..count])?,
-                    _ => self.passes_keys = false,
-                }
+            if !typed.contains(PollFlags::POLLIN) {
+                self.patience = None;
+            } else if in_foreground(self.stream) && super::waiting::is_awaited(self.device) {
+                self.patience = self.pass_on(keys)?.then_some(*PATIENCE.start());
+            } else {
+                let mut output = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+                interrupted(poll(&mut output, patience))?;
+                self.patience = Some((patience * 2).min(*PATIENCE.end()));
             }
         }
         Ok(())
+    }
+
+    /// Passes on what has been typed; `false` at its end.
+    fn pass_on(&mut self, keys: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut bytes = [0; 256];
+        let count = nix::unistd::read(keys, &mut bytes).unwrap_or(0);
+        if count > 0 {
+            self.typed.store(true, Ordering::Relaxed);
+            self.master.write_all(&bytes[..count])?;
+        }
+        Ok(count > 0)
     }
 
     /// Sets on the terminal of this process what the command has set on its own. What it can't have set, because
@@ -145,9 +177,7 @@ impl Reader {
             // It may have gone meanwhile.
             let _ = tcsetattr(terminal(self.stream), SetArg::TCSADRAIN, &real);
         }
-        // A command whose standard input is no terminal, as in `ls | more`, reads keys from where it writes.
-        let own_input = std::io::IsTerminal::is_terminal(&io::stdin());
-        self.passes_keys = !own_input && !now.local_flags.contains(LocalFlags::ICANON);
+        self.patience = self.patience.map(|_| *PATIENCE.start());
         self.settings = now;
     }
 }
@@ -201,6 +231,15 @@ fn size_of(fd: i32) -> Option<libc::winsize> {
 fn set_size(fd: i32, size: &libc::winsize) {
     // SAFETY: TIOCSWINSZ reads such a structure from where the argument points.
     unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, std::ptr::from_ref(size)) };
+}
+
+/// Whether a signal came in between.
+fn interrupted(polled: nix::Result<libc::c_int>) -> io::Result<bool> {
+    match polled {
+        Ok(_) => Ok(false),
+        Err(Errno::EINTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
