@@ -116,7 +116,7 @@ extern "C" fn construct(_count: i32, _arguments: *const *const c_char, given: En
 pub(crate) fn active() -> Option<&'static Guest> {
     arrived().filter(|guest| {
         // While a child by vfork runs in our memory we cannot tell it from ourselves.
-        guest.process.vfork_children.load(Ordering::Relaxed) == 0 && !guest.ring.has_other_roots()
+        guest.process.vfork_children.load(Ordering::Relaxed) == 0 && !guest.ring.is_left_to_net()
     })
 }
 

@@ -76,8 +76,8 @@ const READER_AT: usize = 3;
 const CLOSED_AT: usize = 4;
 const DIRECTORY_GENERATION_AT: usize = 5;
 const LOST_AT: usize = 8;
-/// Not 0 when some process has another root.
-const OTHER_ROOTS_AT: usize = 9;
+/// Not 0 when the library shall leave all to the net.
+const LEFT_TO_NET_AT: usize = 9;
 const CHANGES_BEGUN_AT: usize = 6;
 const LAST_CHANGE_NS_AT: usize = 7;
 /// Counts the calls for the reader's attention; the reader sleeps on it.
@@ -246,16 +246,16 @@ impl<'m> Ring<'m> {
         self.at(DIRECTORY_GENERATION_AT).fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether a process of the tree may have another root: what names mean is then left to the net.
+    /// Whether names may mean something else to some thread than the library can know: it then leaves all to the net.
     #[inline]
     #[must_use]
-    pub fn has_other_roots(&self) -> bool {
-        self.at(OTHER_ROOTS_AT).load(Ordering::Acquire) != 0
+    pub fn is_left_to_net(&self) -> bool {
+        self.at(LEFT_TO_NET_AT).load(Ordering::Acquire) != 0
     }
 
-    /// Tells every process that one is about to take another root.
-    pub fn announce_other_root(&self) {
-        self.at(OTHER_ROOTS_AT).store(1, Ordering::Release);
+    /// Tells every process so, for good.
+    pub fn leave_to_net(&self) {
+        self.at(LEFT_TO_NET_AT).store(1, Ordering::Release);
     }
 
     /// The moment before a call that only looks.

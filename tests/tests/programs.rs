@@ -27,7 +27,7 @@ programs! {
     with_musl name_service outside_main own_filter not_dumpable bad_pointers killed_in_the_middle late_daemon
     unix_socket bound_socket datagrams thirty_two_bit thirty_two_bit_dynamic thirty_two_bit_calls x32_calls
     own_preload own_listener address_sanitizer setuid_program near_arg_max cancelled_thread preempted
-    own_namespace own_mount pid_namespace passed_descriptor descriptor_reused opened_by_handle changed_root changed_root_dynamic opened_beneath io_uring
+    own_namespace own_mount pid_namespace passed_descriptor descriptor_reused opened_by_handle changed_root changed_root_dynamic opened_beneath own_directories io_uring
 }
 
 #[test]

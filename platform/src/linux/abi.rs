@@ -184,6 +184,7 @@ const I386: &[(&str, u32, Call)] = &[
     ("readlinkat", 305, Call::readlinkat),
     ("fchmodat", 306, Call::fchmodat),
     ("faccessat", 307, Call::faccessat),
+    ("unshare", 310, Call::unshare),
     ("splice", 313, Call::splice),
     ("tee", 315, Call::tee),
     ("utimensat", 320, Call::utimensat),

@@ -130,6 +130,9 @@ impl<'a> Judgement<'a> {
                     self.supervisor.root_changes(&path);
                 }
             }
+            // A later thread may be taken for one that had a working directory of its own.
+            Meaning::UnshareDirectories if self.target.has_other_threads() => self.supervisor.leave_to_net(),
+            Meaning::UnshareDirectories => {}
             Meaning::ChangeMounts => self.send(Event::Gap(Gap::ChangedMounts)),
         }
         Answer::Continue

@@ -299,9 +299,14 @@ impl Supervisor {
     pub(super) fn root_changes(&self, path: &[u8]) {
         if path != b"/" {
             self.has_other_roots.store(true, Ordering::Release);
-            if let Some(shared) = &self.orders.ring {
-                shared.ring().announce_other_root();
-            }
+            self.leave_to_net();
+        }
+    }
+
+    /// The library can't know any more what names mean.
+    pub(super) fn leave_to_net(&self) {
+        if let Some(shared) = &self.orders.ring {
+            shared.ring().leave_to_net();
         }
     }
 

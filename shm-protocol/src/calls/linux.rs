@@ -7,7 +7,7 @@
 use super::meaning::{
     CWD, Meaning, descriptor_controlled, descriptor_metadata_changed, directory_changed,
     directory_changed_to, executed, handle_asked, link_read, linked, listed, looked_up, made,
-    metadata_changed, mounted, opened, removed, renamed, root_changed, truncated,
+    metadata_changed, mounted, opened, removed, renamed, root_changed, truncated, unshared,
 };
 
 /// Expands `$with!` with the table of watched system calls.
@@ -56,6 +56,7 @@ macro_rules! watched_calls {
             chdir __NR_chdir (path) = directory_changed(path);
             fchdir __NR_fchdir (fd) = directory_changed_to(fd);
             chroot __NR_chroot (path) = root_changed(path);
+            unshare __NR_unshare (flags) = unshared(flags);
             pivot_root __NR_pivot_root (_new, _old) = Meaning::ChangeMounts;
             mount __NR_mount (_source, _target, _type, flags, _data) = mounted(flags);
             umount2 __NR_umount2 (_target, _flags) = Meaning::ChangeMounts;

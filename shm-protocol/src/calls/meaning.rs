@@ -144,6 +144,8 @@ pub enum Meaning {
     OpenByHandle,
     /// The root changes to the touched directory.
     ChangeRoot(Touch),
+    /// The thread gets a root and a working directory of its own.
+    UnshareDirectories,
     /// Mounts change, or the namespace of mounts, so that paths may mean something else.
     ChangeMounts,
     /// The call opens a file as an `open_how` at this address says (`openat2`).
@@ -192,6 +194,9 @@ const AT_SYMLINK_FOLLOW: u64 = 0x400;
 const AT_EMPTY_PATH: u64 = 0x1000;
 const RENAME_NOREPLACE: u64 = 1;
 const RENAME_EXCHANGE: u64 = 2;
+const CLONE_FS: u64 = 0x200;
+const CLONE_NEWNS: u64 = 0x2_0000;
+const CLONE_NEWUSER: u64 = 0x1000_0000;
 const MS_REMOUNT: u64 = 1 << 5;
 const MS_BIND: u64 = 1 << 12;
 /// `MS_UNBINDABLE`, `MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`.
@@ -329,6 +334,12 @@ pub(super) const fn directory_changed_to(fd: u64) -> Meaning {
 /// chroot(2).
 pub(super) const fn root_changed(path: u64) -> Meaning {
     Meaning::ChangeRoot(Touch::look(CWD, Name::At(path), AccessKind::Stat, true))
+}
+
+/// unshare(2): a namespace of mounts or of users comes with directories of its own.
+pub(super) const fn unshared(flags: u64) -> Meaning {
+    let separates = flags & (CLONE_FS | CLONE_NEWNS | CLONE_NEWUSER) != 0;
+    if separates { Meaning::UnshareDirectories } else { Meaning::Nothing }
 }
 
 /// execve(2) and execveat(2).
