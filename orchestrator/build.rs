@@ -7,26 +7,32 @@ use std::process::Command;
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let library = out.join("preload.bin");
-    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
+    println!("cargo::rerun-if-env-changed=TRACERUN_WITHOUT_LIBRARY");
+    let (package, file) = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        // What is only checked needs no linker for its target.
+        _ if env::var_os("TRACERUN_WITHOUT_LIBRARY").is_some() => ("", ""),
+        Ok("linux") => ("tracerun-preload", "libtracerun_preload.so"),
+        Ok("windows") => ("tracerun-guest", "tracerun_guest.dll"),
+        _ => ("", ""),
+    };
+    if package.is_empty() {
         std::fs::write(&library, []).expect("OUT_DIR can be written");
         return;
     }
-    for folder in ["../preload/src", "../preload/build.rs", "../preload/Cargo.toml", "../shm-protocol/src"] {
+    for folder in [
+        "../preload/src",
+        "../preload/build.rs",
+        "../preload/Cargo.toml",
+        "../preload/windows",
+        "../shm-protocol/src",
+    ] {
         println!("cargo::rerun-if-changed={folder}");
     }
     let (host, target) = (env::var("HOST").expect("set by cargo"), env::var("TARGET").expect("set by cargo"));
     let built = out.join("preload");
     let mut cargo = Command::new(env::var_os("CARGO").expect("set by cargo"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--profile",
-        "preload",
-        "--package",
-        "tracerun-preload",
-        "--manifest-path",
-    ]);
-    cargo.arg("../preload/Cargo.toml").arg("--target-dir").arg(&built);
+    cargo.args(["build", "--quiet", "--profile", "preload", "--package", package, "--manifest-path"]);
+    cargo.arg("../Cargo.toml").arg("--target-dir").arg(&built);
     let mut folder = built;
     if host != target {
         cargo.args(["--target", &target]);
@@ -38,5 +44,5 @@ fn main() {
     }
     let status = cargo.status().expect("cargo runs, as it runs this");
     assert!(status.success(), "the preload library could not be built; its errors are above");
-    std::fs::copy(folder.join("preload/libtracerun_preload.so"), &library).expect("the library was built");
+    std::fs::copy(folder.join("preload").join(file), &library).expect("the library was built");
 }

@@ -62,7 +62,7 @@ impl From<&OsStr> for Bytes {
 
 impl From<&Path> for Bytes {
     fn from(path: &Path) -> Self {
-        path.as_os_str().into()
+        Self(files::bytes_of_path(path).into_owned())
     }
 }
 

@@ -91,13 +91,8 @@ impl Declarations {
             outputs: ignores(&output, &kept, &policy.ignore_output)?,
             outside,
             trusted: globs(policy.trust.iter().map(String::as_str).collect(), Vec::new())?,
-            terminal: task
-                .terminal
-                .files
-                .iter()
-                .map(|file| files::bytes_of(file.as_os_str()).to_vec())
-                .collect(),
-            own: jobserver.fifo.iter().map(|fifo| files::bytes_of(fifo.as_os_str()).to_vec()).collect(),
+            terminal: task.terminal.files.iter().map(|file| files::bytes_of_path(file).to_vec()).collect(),
+            own: jobserver.fifo.iter().map(|fifo| files::bytes_of_path(fifo).to_vec()).collect(),
             told_inputs: HashSet::new(),
             told_outputs: HashSet::new(),
         })
@@ -129,7 +124,7 @@ impl Declarations {
         for folder in folders {
             let place = folder.canonicalize().unwrap_or_else(|_| folder.clone());
             let both = [folder, place];
-            self.own.extend(both.iter().map(|folder| files::bytes_of(folder.as_os_str()).to_vec()));
+            self.own.extend(both.iter().map(|folder| files::bytes_of_path(folder).to_vec()));
         }
         self
     }
@@ -223,17 +218,18 @@ impl Globs {
                 "" => "/",
                 trimmed => trimmed,
             };
-            let absolute = match base.map(Path::to_str) {
+            let text = |base: &Path| String::from_utf8(files::bytes_of_path(base).into_owned());
+            let absolute = match base.map(text) {
                 None => trimmed.to_owned(),
-                Some(Some(base)) => format!("{}/{trimmed}", globset::escape(base.trim_end_matches('/'))),
-                Some(None) => return Err(bad("the folder it is relative to is not UTF-8".to_owned())),
+                Some(Ok(base)) => format!("{}/{trimmed}", globset::escape(base.trim_end_matches('/'))),
+                Some(Err(_)) => return Err(bad("the folder it is relative to is not UTF-8".to_owned())),
             };
             let built = GlobBuilder::new(&absolute).literal_separator(true).backslash_escape(true).build();
             set.add(built.map_err(|error| bad(error.kind().to_string()))?);
             ignores.push(ignore);
             users += usize::from(is_users);
             let plain = |component: &&str| !component.contains(['*', '?', '[', '{', '\\']);
-            let start = base.map_or(&b"/"[..], |base| files::bytes_of(base.as_os_str()));
+            let start = base.map_or(b"/".into(), files::bytes_of_path);
             let components = trimmed.split('/').filter(|component| !component.is_empty());
             beginnings.push(
                 components
@@ -261,7 +257,7 @@ impl Globs {
         let mut last = None;
         let mut matching = Vec::new();
         for path in bytes::ancestors(path) {
-            self.set.matches_candidate_into(&Candidate::new(&files::path_of(path)), &mut matching);
+            self.set.matches_candidate_into(&Candidate::new(&files::name_of(path)), &mut matching);
             last = last.max(matching.last().copied());
         }
         match last {

@@ -226,6 +226,7 @@ fn gap_advice(gap: Gap) -> Option<&'static str> {
         Gap::LostPrivileges => {
             Some("run it without tracerun, or with --capture preload, or run tracerun as root")
         }
+        Gap::NotInstrumented => Some("use a 64-bit build of that program"),
         Gap::UnreadablePath | Gap::UnresolvedDirectory | Gap::OpenByHandle => None,
     }
 }
@@ -267,6 +268,7 @@ pub fn gap(gap: Gap) -> &'static str {
         Gap::NoFilter => "was watched by the preload library alone (--trust-preload stores such runs)",
         Gap::Survivor => "outlived the run",
         Gap::SupervisorFailed => "could not be watched to the end",
+        Gap::NotInstrumented => "ran a program that could not be watched",
         Gap::LostPrivileges => {
             "gives privileges to whoever executes it, and could not: a run that an ordinary user traces completely must do without"
         }

@@ -7,6 +7,7 @@ mod changes;
 mod places;
 mod uncacheable;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use platform::files::{self, FileType, Identity};
@@ -212,9 +213,11 @@ impl LooseFolders {
             let entry = places.entry(path);
             places.end(&entry).path
         };
-        let root = place(files::bytes_of(task.root.as_os_str()));
-        let named = task.variable("TMPDIR").map(files::bytes_of).filter(|path| is_normal(path));
-        let temporary = [&b"/tmp"[..], b"/var/tmp"].into_iter().chain(named).map(place).collect();
+        let root = place(&files::bytes_of_path(&task.root));
+        let named = ["TMPDIR", "TEMP"].into_iter().filter_map(|name| task.variable(name));
+        let named = named.map(|folder| files::bytes_of_path(folder.as_ref())).filter(|path| is_normal(path));
+        let usual = [&b"/tmp"[..], b"/var/tmp"].into_iter().map(Cow::from);
+        let temporary = usual.chain(named).map(|path| place(&path)).collect();
         Self { root, own: declarations.own_folders().to_vec(), temporary }
     }
 
@@ -635,7 +638,7 @@ impl Judge<'_> {
     }
 
     fn outputs(&mut self, task: &Task) -> Result<Outputs, Uncacheable> {
-        let root = self.places.entry(files::bytes_of(task.root.as_os_str()));
+        let root = self.places.entry(&files::bytes_of_path(&task.root));
         let root = self.places.end(&root).path;
         let mut outputs = Outputs::default();
         let (mut folders, mut built_on, mut absent) = (Vec::new(), Vec::new(), Vec::new());

@@ -66,7 +66,7 @@ pub fn named_inputs(task: &Task, known: &KnownDigests, own: &Path) -> Result<Opt
     let home = task.variable("HOME").map(Path::new);
     let (named, not) = (Globs::new(named, [], &task.root, home)?, Globs::new(not, [], &task.root, home)?);
     let declarations = Declarations::of(task)?;
-    let own = files::bytes_of(own.as_os_str());
+    let own = &*files::bytes_of_path(own);
     let counts = |path: &[u8]| named.match_any(path) && !not.match_any(path);
     let mut observer = Observer::new(&declarations, known);
     let mut found = NamedInputs::new();

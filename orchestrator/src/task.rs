@@ -270,7 +270,7 @@ impl Task {
     /// Digest of the command line and its directory: what a user takes for the same command.
     pub(crate) fn command(&self) -> Digest {
         let mut command = Framed::new("tracerun command");
-        command.field(files::bytes_of(self.cwd.as_os_str())).number(self.argv.len() as u64);
+        command.field(&files::bytes_of_path(&self.cwd)).number(self.argv.len() as u64);
         for argument in &self.argv {
             command.field(files::bytes_of(argument));
         }
@@ -281,7 +281,7 @@ impl Task {
         let mut place = Framed::new("tracerun place");
         place.number(crate::cache::FORMAT_VERSION.into());
         place.field(std::env::consts::OS.as_bytes()).field(std::env::consts::ARCH.as_bytes());
-        place.field(files::bytes_of(self.root.as_os_str()));
+        place.field(&files::bytes_of_path(&self.root));
         place.field(self.logical_cwd().map_or(b"", |name| files::bytes_of(name)));
         KeyParts {
             variables: self.tracked(),

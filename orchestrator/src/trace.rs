@@ -95,6 +95,8 @@ pub enum ProcessCapture {
     Seccomp,
     /// By ptrace.
     Ptrace,
+    /// By the guest in it, on Windows.
+    Detours,
     /// Not at all: it was left to the preload library, which it did not load.
     None,
 }

@@ -39,10 +39,13 @@ by_wire_value!(before, Before, (u8, u16), Before::to_wire, |(tag, mode)| { Befor
 by_wire_value!(
     exit,
     Exit,
-    (bool, u8),
+    (bool, u32),
     |exit| match exit {
         Exit::Code(code) => (false, code),
-        Exit::Signal(signal) => (true, signal),
+        Exit::Signal(signal) => (true, signal.into()),
     },
-    |(killed, number)| Some(if killed { Exit::Signal(number) } else { Exit::Code(number) })
+    |(killed, number)| match killed {
+        true => u8::try_from(number).ok().map(Exit::Signal),
+        false => Some(Exit::Code(number)),
+    }
 );

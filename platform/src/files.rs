@@ -1,5 +1,6 @@
 //! Facts about files that the standard library gives on some systems only, and the writes that need care.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -208,10 +209,17 @@ pub fn name_of(bytes: &[u8]) -> OsString {
     os::files::name_of(bytes)
 }
 
-/// The path with these bytes.
+/// The bytes of a path as tracerun writes it everywhere, with slashes and, where it is absolute, beginning with one: on Windows
+/// `/C:/a` and `/UNC/server/share/a`.
+#[must_use]
+pub fn bytes_of_path(path: &Path) -> Cow<'_, [u8]> {
+    os::files::bytes_of_path(path)
+}
+
+/// The path with these bytes, as [`bytes_of_path`] gave them, for the system.
 #[must_use]
 pub fn path_of(bytes: &[u8]) -> PathBuf {
-    name_of(bytes).into()
+    os::files::path_of(bytes)
 }
 
 /// The folder for caches of this user's programs, `None` when the environment does not tell.

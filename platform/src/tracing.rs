@@ -89,6 +89,8 @@ pub enum Capture {
     Ptrace,
     /// Only the library.
     Preload,
+    /// The guest in each process of a Windows job, of which it is known whether any was without.
+    Detours,
 }
 
 /// How many streams can be watched.

@@ -1,5 +1,6 @@
 //! Systems on which nothing can be traced yet: every call says so.
 
+#[cfg(not(windows))]
 pub(crate) mod tracing {
     use std::io;
     use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(crate) mod tracing {
     }
 }
 
+#[cfg(not(windows))]
 pub(crate) mod inject {
     use std::io;
     use std::path::Path;
@@ -50,6 +52,7 @@ pub(crate) mod inject {
     }
 }
 
+#[cfg(not(windows))]
 pub(crate) mod process {
     use shm_protocol::record::Exit;
 
@@ -67,7 +70,7 @@ pub(crate) mod process {
 
     pub(crate) fn end_like(exit: Exit) -> ! {
         std::process::exit(match exit {
-            Exit::Code(code) => i32::from(code),
+            Exit::Code(code) => code as i32,
             Exit::Signal(signal) => 128 + i32::from(signal),
         })
     }
@@ -103,7 +106,7 @@ pub(crate) mod process {
     pub(crate) fn detach(_: &mut std::process::Command) {}
 
     pub(crate) fn exit_of(status: std::process::ExitStatus) -> Exit {
-        Exit::Code(status.code().unwrap_or(1) as u8)
+        Exit::Code(status.code().unwrap_or(1) as u32)
     }
 }
 
@@ -174,6 +177,7 @@ pub(crate) mod read_marks {
     }
 }
 
+#[cfg(not(windows))]
 pub(crate) mod files {
     use std::ffi::{OsStr, OsString};
     use std::fs::File;
@@ -256,6 +260,14 @@ pub(crate) mod files {
 
     pub(crate) fn symlink(_: &Path, _: &Path) -> io::Result<()> {
         Err(super::unsupported())
+    }
+
+    pub(crate) fn bytes_of_path(path: &Path) -> std::borrow::Cow<'_, [u8]> {
+        path.as_os_str().as_encoded_bytes().into()
+    }
+
+    pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
+        name_of(bytes).into()
     }
 
     pub(crate) fn bytes_of(name: &OsStr) -> &[u8] {

@@ -17,6 +17,12 @@ const WAYS: usize = 4;
 pub(crate) struct Seen([[AtomicU64; WAYS]; BUCKETS]);
 
 impl Seen {
+    /// A table without keys.
+    #[cfg(windows)]
+    pub(crate) const fn new() -> Self {
+        Self([const { [const { AtomicU64::new(0) }; WAYS] }; BUCKETS])
+    }
+
     #[inline]
     pub(crate) fn contains(&self, key: u64) -> bool {
         let Some(bucket) = self.0.get(key as usize % BUCKETS) else { return false };

@@ -220,11 +220,13 @@ pub enum Gap {
     SupervisorFailed = 10,
     /// A program was executed that gives privileges, which the capture has kept it from doing (`no_new_privs`, or ptrace).
     LostPrivileges = 11,
+    /// A program ran without the library where nothing else watches.
+    NotInstrumented = 12,
 }
 
 impl Gap {
     /// Every gap.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ForeignAbi,
         Self::UnreadablePath,
         Self::UnresolvedDirectory,
@@ -236,13 +238,14 @@ impl Gap {
         Self::Survivor,
         Self::SupervisorFailed,
         Self::LostPrivileges,
+        Self::NotInstrumented,
     ];
 
     /// The gap with this wire value.
     #[must_use]
     pub const fn from_wire(value: u8) -> Option<Self> {
         match value {
-            1..=11 => Some(Self::ALL[value as usize - 1]),
+            1..=12 => Some(Self::ALL[value as usize - 1]),
             _ => None,
         }
     }

@@ -7,6 +7,8 @@
 
 pub mod access;
 pub mod calls;
+#[cfg(not(loom))]
+pub mod guest;
 pub mod path;
 pub mod record;
 pub mod ring;

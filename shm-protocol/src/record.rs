@@ -16,8 +16,8 @@ pub const ARGV_MAX: usize = 2 * 4096;
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Exit {
-    /// It exited with this status, 0 to 255.
-    Code(u8),
+    /// It exited with this status: 0 to 255, on Windows any.
+    Code(u32),
     /// This signal killed it.
     Signal(u8),
 }

@@ -62,7 +62,7 @@ pub const MAX_CHUNKS: usize = if cfg!(loom) { 64 } else { 512 };
 const MAGIC: u64 = u64::from_le_bytes(*b"tracerun");
 
 /// Changes with every change of the layout or of a record's encoding.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 /// Words before the first chunk: one page. Loom pays for each word, and is given no more than are used.
 const HEADER_WORDS: usize = if cfg!(loom) { USED_WORDS } else { 512 };

@@ -224,8 +224,8 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
 
 /// Lets `make` make something under a temporary name beside `path`, and moves it there.
 fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<(), RestoreError>) -> Result<(), RestoreError> {
-    let own = files::bytes_of(path.as_os_str());
-    let folder = bytes::parent(own).unwrap_or(b"/");
+    let own = files::bytes_of_path(path);
+    let folder = bytes::parent(&own).unwrap_or(b"/");
     let temporary = files::path_of(&bytes::join(folder, format!(".tracerun-{}.tmp", unique()).as_bytes()));
     let moved = || match fs::rename(&temporary, path) {
         Err(error) if files::identity(path, false).is_ok_and(|now| now.file_type == FileType::Directory) => {

@@ -46,8 +46,10 @@ impl Running {
     /// Whether no other run with the key is under way. If so none begins until this one is dropped; if not, whoever else
     /// asks may be alone.
     pub(crate) fn is_alone(&mut self) -> bool {
-        // What one has already is not everywhere to be had in another way.
-        self.is_alone = self.file.unlock().is_ok() && self.file.try_lock().is_ok();
+        // What one has already is not everywhere to be had in another way. Wine says that it fails, having done it; where it does
+        // fail the other is not had.
+        let _ = self.file.unlock();
+        self.is_alone = self.file.try_lock().is_ok();
         self.is_alone
     }
 }
@@ -64,7 +66,7 @@ impl Drop for Running {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    File::options().write(true).create(true).truncate(false).open(path)
+    File::options().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

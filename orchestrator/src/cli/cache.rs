@@ -33,7 +33,7 @@ pub(super) fn cache(command: CacheCommand, common: &Common) -> Result<Exit, Fail
                     told(&format!("removed {}\n", path.display()))?;
                 }
                 told(&format!("{} checked, {} damaged\n", verified.checked, verified.removed.len()))?;
-                return Ok(Exit::Code(u8::from(!verified.removed.is_empty())));
+                return Ok(Exit::Code(u32::from(!verified.removed.is_empty())));
             }
             None => busy(common),
         },

@@ -109,7 +109,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             let (text, works) =
                 doctor::examine(place.open_store().and_then(|store| place.library_folder(&store)));
             print(text.as_bytes())?;
-            Ok(Exit::Code(u8::from(!works)))
+            Ok(Exit::Code(u32::from(!works)))
         }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

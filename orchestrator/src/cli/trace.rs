@@ -88,7 +88,7 @@ pub(super) fn write(
     root: &Path,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let root = files::bytes_of(root.as_os_str());
+    let root = &*files::bytes_of_path(root);
     let mut object = |object: Value| -> io::Result<()> {
         serde_json::to_writer(&mut *out, &object)?;
         out.write_all(b"\n")

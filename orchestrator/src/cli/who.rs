@@ -20,7 +20,7 @@ use super::{Failure, Place, page};
 pub(super) fn who(arguments: &WhoArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
     let store = place.open_store()?;
-    let path = absolute(files::bytes_of(place.cwd.as_os_str()), files::bytes_of(arguments.path.as_os_str()));
+    let path = absolute(&files::bytes_of_path(&place.cwd), &files::bytes_of_path(&arguments.path));
     let runs = match &arguments.run {
         Some(name) => vec![store.run(store.resolve(name, &place.root)?)?],
         None => store.runs()?,
@@ -63,7 +63,7 @@ pub(super) fn who(arguments: &WhoArguments, common: &Common) -> Result<Exit, Fai
         let _ = writeln!(text, "no process of {searched} remembered runs touched {}", printable(&path));
     }
     page(text.as_bytes())?;
-    Ok(Exit::Code(u8::from(is_empty)))
+    Ok(Exit::Code(u32::from(is_empty)))
 }
 
 /// A path as traces name it.

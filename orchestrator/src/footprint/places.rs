@@ -113,7 +113,7 @@ fn follow(place: Place, budget: &mut u32) -> Place {
         return Place { identity: None, ..place };
     };
     *budget = left;
-    let target = files::bytes_of(target.as_os_str());
+    let target = &*files::bytes_of_path(&target);
     let base = if target.starts_with(b"/") { b"/" } else { bytes::parent(&place.path).unwrap_or(b"/") };
     let mut links = place.links;
     links.push(place.path.clone());
@@ -144,7 +144,7 @@ mod tests {
     fn links_are_resolved_wherever_they_stand_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
-        let at = |name: &str| files::bytes_of(base.join(name).as_os_str()).to_vec();
+        let at = |name: &str| files::bytes_of_path(&base.join(name)).to_vec();
         fs::create_dir_all(base.join("real/deep")).unwrap();
         fs::write(base.join("real/file"), "x").unwrap();
         let link = |target: &str, name: &str| files::symlink(Path::new(target), &base.join(name)).unwrap();

@@ -34,7 +34,7 @@ impl Filter {
         let by_seen =
             |id: ProcessId| (id as usize).checked_sub(1).and_then(|id| seen.get(id).copied()) == Some(true);
         let matched: Option<Vec<bool>> = self.path.as_ref().map(|glob| {
-            let matches = |path: &[u8]| glob.is_match_candidate(&Candidate::new(&files::path_of(path)));
+            let matches = |path: &[u8]| glob.is_match_candidate(&Candidate::new(&files::name_of(path)));
             trace.paths.iter().map(matches).collect()
         });
         trace.accesses.retain(|access| {

@@ -64,7 +64,7 @@ pub(super) struct Reached<'t> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Ended {
-    Code(u8),
+    Code(u32),
     Signal(u8),
     Exec(u32),
 }
@@ -109,6 +109,7 @@ pub(super) fn process(process: &Process) -> Line<'_> {
             ProcessCapture::Preload => "preload",
             ProcessCapture::Seccomp => "seccomp",
             ProcessCapture::Ptrace => "ptrace",
+            ProcessCapture::Detours => "detours",
             ProcessCapture::None => "none",
         },
     }

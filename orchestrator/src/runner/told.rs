@@ -195,7 +195,7 @@ fn resolved(path: &[u8]) -> Bytes {
     let mut above = path;
     loop {
         if let Ok(place) = files::path_of(above).canonicalize() {
-            let place = files::bytes_of(place.as_os_str()).to_vec();
+            let place = files::bytes_of_path(&place).to_vec();
             return missing.iter().rev().fold(place, |place, name| bytes::join(&place, name)).into();
         }
         let Some(parent) = bytes::parent(above) else { return path.into() };

@@ -226,10 +226,11 @@ impl Images {
                     ImageExit::Exec(next) => ProcessExit::Exec(ids[next]),
                 }),
                 capture: match capture {
+                    Capture::Detours if state.instrumented => ProcessCapture::Detours,
                     _ if state.instrumented => ProcessCapture::Preload,
                     Capture::Seccomp => ProcessCapture::Seccomp,
                     Capture::Ptrace => ProcessCapture::Ptrace,
-                    Capture::Preload => ProcessCapture::None,
+                    Capture::Preload | Capture::Detours => ProcessCapture::None,
                 },
             }
         };

@@ -165,7 +165,7 @@ fn climb_of(raw: &[u8]) -> &[u8] {
 /// Where a directory really is; `None` if there is none.
 fn real_directory(path: &Path) -> Option<Vec<u8>> {
     let real = files::real_directory(path).ok()?;
-    Some(files::bytes_of(real.as_os_str()).to_vec())
+    Some(files::bytes_of_path(&real).to_vec())
 }
 
 /// A path with the links on the way to its last component resolved; `None` if there is no such way.
@@ -175,5 +175,5 @@ fn resolved(path: &[u8]) -> Option<Vec<u8>> {
         return Some(b"/".to_vec());
     };
     let real = files::real_directory(parent).ok()?.join(name);
-    Some(files::bytes_of(real.as_os_str()).to_vec())
+    Some(files::bytes_of_path(&real).to_vec())
 }

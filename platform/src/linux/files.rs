@@ -1,5 +1,6 @@
 //! Files, by the standard library's Unix extensions.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
@@ -125,6 +126,14 @@ pub(crate) fn set_owner(path: &Path, (user, group): (u32, u32)) -> io::Result<()
 
 pub(crate) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, path)
+}
+
+pub(crate) fn bytes_of_path(path: &Path) -> Cow<'_, [u8]> {
+    path.as_os_str().as_bytes().into()
+}
+
+pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
+    name_of(bytes).into()
 }
 
 pub(crate) fn bytes_of(name: &OsStr) -> &[u8] {

@@ -109,7 +109,7 @@ impl<'a> Judgement<'a> {
             Meaning::Exit(_)
                 if self.target.has_other_threads() && self.supervisor.awaits_end(self.target) => {}
             Meaning::Exit(status) => {
-                self.send(Event::Exit(Exit::Code(status)));
+                self.send(Event::Exit(Exit::Code(status.into())));
                 self.supervisor.forget(self.target.process);
             }
             Meaning::ReadDescriptor(fd) | Meaning::UseDescriptor(fd) => {

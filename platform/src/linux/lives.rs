@@ -39,7 +39,7 @@ impl Life {
         // Whoever waits for it may do so between the two.
         let status = told().or_else(|| status_of_zombie(pid)).or_else(told)?;
         Some(match status & 0x7f {
-            0 => Exit::Code((status >> 8) as u8),
+            0 => Exit::Code((status >> 8) as u32 & 0xff),
             signal => Exit::Signal(signal as u8),
         })
     }

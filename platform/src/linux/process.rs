@@ -160,7 +160,7 @@ pub(crate) fn detach(command: &mut Command) {
 
 pub(crate) fn end_like(exit: Exit) -> ! {
     match exit {
-        Exit::Code(code) => std::process::exit(i32::from(code)),
+        Exit::Code(code) => std::process::exit(code as i32),
         Exit::Signal(signal) => {
             let signal = i32::from(signal);
             let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -336,7 +336,7 @@ pub(crate) fn rest_of(number: i32) -> io::Result<impl io::Read> {
 
 pub(crate) fn exit_of(status: ExitStatus) -> Exit {
     match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code as u8),
+        (Some(code), _) => Exit::Code(code as u32),
         (None, signal) => Exit::Signal(signal.unwrap_or_default() as u8),
     }
 }

@@ -255,7 +255,7 @@ impl Tracer<'_> {
             if libc::WIFSTOPPED(status) {
                 self.attend_stop(thread, status, &mut buffer);
             } else if libc::WIFEXITED(status) {
-                self.attend_end(thread, Exit::Code(libc::WEXITSTATUS(status) as u8));
+                self.attend_end(thread, Exit::Code(libc::WEXITSTATUS(status) as u32));
             } else if libc::WIFSIGNALED(status) {
                 self.attend_end(thread, Exit::Signal(libc::WTERMSIG(status) as u8));
             }

@@ -116,7 +116,7 @@ impl<'a> Record<'a> {
             Event::Fork { parent } => (FORK, u64::from(parent).to_le_bytes()),
             Event::Instrumented => (INSTRUMENTED, [0; DETAIL]),
             Event::Exit(Exit::Code(code)) => (EXIT, u64::from(code).to_le_bytes()),
-            Event::Exit(Exit::Signal(signal)) => (EXIT, [signal, 1, 0, 0, 0, 0, 0, 0]),
+            Event::Exit(Exit::Signal(signal)) => (EXIT, [signal, 0, 0, 0, 1, 0, 0, 0]),
             Event::Killed { child, signal } => {
                 let [p0, p1, p2, p3] = child.to_le_bytes();
                 (KILLED, [p0, p1, p2, p3, signal, 0, 0, 0])
@@ -152,8 +152,10 @@ fn event(tag: u8, detail: [u8; DETAIL], rest: &[u8]) -> Result<Event<'_>, BadRec
         (FORK, [p0, p1, p2, p3, 0, 0, 0, 0]) => {
             Ok(Event::Fork { parent: u32::from_le_bytes([p0, p1, p2, p3]) })
         }
-        (EXIT, [code, 0, 0, 0, 0, 0, 0, 0]) => Ok(Event::Exit(Exit::Code(code))),
-        (EXIT, [signal, 1, 0, 0, 0, 0, 0, 0]) => Ok(Event::Exit(Exit::Signal(signal))),
+        (EXIT, [c0, c1, c2, c3, 0, 0, 0, 0]) => {
+            Ok(Event::Exit(Exit::Code(u32::from_le_bytes([c0, c1, c2, c3]))))
+        }
+        (EXIT, [signal, 0, 0, 0, 1, 0, 0, 0]) => Ok(Event::Exit(Exit::Signal(signal))),
         (KILLED, [p0, p1, p2, p3, signal, 0, 0, 0]) => {
             Ok(Event::Killed { child: u32::from_le_bytes([p0, p1, p2, p3]), signal })
         }
@@ -303,6 +305,7 @@ mod tests {
             Event::Fork { parent: u32::MAX },
             Event::Instrumented,
             Event::Exit(Exit::Code(255)),
+            Event::Exit(Exit::Code(u32::MAX)),
             Event::Exit(Exit::Signal(9)),
             Event::Killed { child: u32::MAX, signal: 9 },
             Event::StreamUsed(i32::MAX),
@@ -325,7 +328,7 @@ mod tests {
     #[test]
     fn paths_that_are_not_absolute_or_hold_a_nul_are_refused() {
         let access = Access {
-            call: Call::openat,
+            call: Call::ALL[0],
             kind: AccessKind::Read,
             outcome: Outcome::Done,
             follow: true,

@@ -28,7 +28,7 @@ fn tick(time_ns: u64) -> Record<'static> {
 fn access<'a>(directory: &'a [u8], name: &'a [u8]) -> Record<'a> {
     let path = Joined { directory, name };
     let access = Access {
-        call: Call::openat,
+        call: Call::ALL[0],
         kind: AccessKind::Read,
         outcome: Outcome::Done,
         follow: true,

@@ -1,0 +1,240 @@
+//! From what a hook has seen to a record in the ring.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Gap, Outcome};
+use shm_protocol::calls::Call;
+use shm_protocol::calls::windows::Needed;
+use shm_protocol::path::Joined;
+use shm_protocol::record::{ARGV_MAX, Event, Image, Record};
+use shm_protocol::ring::{self, Moment, Ring, Seat, System, words_from_mapping};
+
+use crate::dedup::{Seen, hash};
+use crate::names::Name;
+use crate::nt::{Handle, Status, UnicodeString, function};
+use crate::{SESSION, needed};
+
+/// Places in the ring, shared by threads whose numbers agree in these bits.
+const SEATS: usize = 64;
+
+static PLACES: [Seat; SEATS] = [const { Seat::new() }; SEATS];
+
+static SEEN: Seen = Seen::new();
+
+/// Whether this process has introduced itself.
+static INTRODUCED: AtomicU32 = AtomicU32::new(0);
+
+/// The word at `offset` of this thread's environment block.
+fn of_thread(offset: usize) -> usize {
+    let word: usize;
+    // SAFETY: every thread's `gs` points to its TEB, which is longer than any offset used here, and is only read.
+    unsafe {
+        asm!("mov {}, gs:[{}]", out(reg) word, in(reg) offset, options(nostack, readonly, preserves_flags))
+    };
+    word
+}
+
+pub(crate) fn pid() -> u32 {
+    of_thread(0x40) as u32
+}
+
+fn seat() -> Option<&'static Seat> {
+    // Numbers of threads are multiples of four.
+    PLACES.get(of_thread(0x48) / 4 % SEATS)
+}
+
+fn ring() -> Option<Ring<'static>> {
+    let address = SESSION.ring.load(Ordering::Relaxed) as usize;
+    if address == 0 {
+        return None;
+    }
+    // SAFETY: who installed the guest has mapped the ring there, for as long as the process lasts; everyone who maps it
+    // accesses it by atomics only.
+    let words = unsafe { words_from_mapping(address as *mut u8, ring::BYTES) };
+    Ring::open(words).ok()
+}
+
+/// The performance counter in nanoseconds, which is the clock of the records.
+fn now_ns() -> u64 {
+    type Query = unsafe extern "system" fn(*mut i64, *mut i64) -> Status;
+    let (mut count, mut frequency) = (0, 0);
+    if let Some(query) = function!(needed(Needed::NtQueryPerformanceCounter), Query) {
+        // SAFETY: both are writable.
+        unsafe { query(&raw mut count, &raw mut frequency) };
+    }
+    let frequency = SESSION.frequency.load(Ordering::Relaxed).max(1);
+    shm_protocol::guest::nanoseconds(count as u64, frequency)
+}
+
+/// Sleeping, as the ring wants it; nobody can be woken in another process, so it looks again and again.
+struct Sleep;
+
+impl System for Sleep {
+    fn wait(&self, word: &AtomicU32, expected: u32) {
+        type Delay = unsafe extern "system" fn(u8, *const i64) -> Status;
+        // In units of 100 ns, negative for a length of time.
+        let millisecond = -10_000_i64;
+        let Some(delay) = function!(needed(Needed::NtDelayExecution), Delay) else { return };
+        for _ in 0..100 {
+            if word.load(Ordering::Relaxed) != expected {
+                return;
+            }
+            // SAFETY: the time is read only.
+            unsafe { delay(0, &raw const millisecond) };
+        }
+    }
+
+    fn wake(&self, _: &AtomicU32) {}
+
+    fn reader_is_gone(&self, _: u32) -> bool {
+        type Wait = unsafe extern "system" fn(Handle, u8, *const i64) -> Status;
+        let Some(wait) = function!(needed(Needed::NtWaitForSingleObject), Wait) else { return false };
+        let now = 0;
+        // SAFETY: the time is read only; the handle is this process's, or no handle, which is an error.
+        unsafe { wait(SESSION.reader.load(Ordering::Relaxed) as Handle, 0, &raw const now) == 0 }
+    }
+}
+
+fn write(ring: &Ring<'_>, time_ns: u64, event: Event<'_>) -> bool {
+    seat().is_some_and(|seat| ring.write(seat, &Record { pid: pid(), time_ns, event }, &Sleep).is_ok())
+}
+
+/// Sends an event that needs no name.
+pub(crate) fn event(event: Event<'_>) {
+    if let Some(ring) = introduced() {
+        write(&ring, now_ns(), event);
+    }
+}
+
+pub(crate) fn gap(gap: Gap) {
+    event(Event::Gap(gap));
+}
+
+/// The ring, once this process has said in it what it is.
+fn introduced() -> Option<Ring<'static>> {
+    let ring = ring()?;
+    if INTRODUCED.load(Ordering::Relaxed) == 0 && INTRODUCED.swap(1, Ordering::Relaxed) == 0 {
+        introduce(&ring);
+    }
+    Some(ring)
+}
+
+/// Where the process parameters have what is told: `RTL_USER_PROCESS_PARAMETERS`, which every 64-bit Windows has so.
+const CURRENT_DIRECTORY: usize = 0x38;
+const IMAGE: usize = 0x60;
+const COMMAND_LINE: usize = 0x70;
+
+fn introduce(ring: &Ring<'_>) {
+    /// Of the PEB in the TEB, of the parameters in the PEB.
+    const PEB: usize = 0x60;
+    const PARAMETERS: usize = 0x20;
+    let time_ns = now_ns();
+    let peb = of_thread(PEB);
+    // SAFETY: the PEB is there before the first instruction of a process, and so are its parameters.
+    let parameters = unsafe { ((peb.wrapping_add(PARAMETERS)) as *const usize).read() };
+    let string = |offset: usize| {
+        let place = parameters.wrapping_add(offset) as *const UnicodeString;
+        // SAFETY: as above.
+        let mut string = unsafe { place.read() };
+        // Until they are made absolute, pointers in them count from their beginning.
+        if (string.buffer as usize) < 0x1_0000 {
+            string.buffer = parameters.wrapping_add(string.buffer as usize) as *const u16;
+        }
+        string
+    };
+    let (mut exe, mut cwd) = (Name::new(), Name::new());
+    exe.push(b'/');
+    cwd.push(b'/');
+    // SAFETY: the parameters' strings are where they say.
+    unsafe { exe.push_string(string(IMAGE)) };
+    // SAFETY: as above.
+    unsafe { cwd.push_string(string(CURRENT_DIRECTORY)) };
+    let line = string(COMMAND_LINE);
+    let mut argv = Name::new();
+    // SAFETY: as above.
+    unsafe { argv.push_units(line.buffer, usize::from(line.length / 2).min(ARGV_MAX / 3), b'\\') };
+    argv.push(0);
+    if let Some(exe) = exe.bytes() {
+        let cwd = cwd.bytes().unwrap_or_default();
+        write(ring, time_ns, Event::Exec(Image { exe, cwd, argv: argv.what_fits() }));
+        // After its image: it is none that is the parent's.
+        write(ring, time_ns, Event::Fork { parent: SESSION.parent.load(Ordering::Relaxed) as u32 });
+        let access = Access {
+            call: Call::NtCreateUserProcess,
+            kind: AccessKind::Exec,
+            outcome: Outcome::Done,
+            follow: true,
+            change: None,
+            path: Joined::absolute(exe),
+        };
+        write(ring, time_ns, Event::Access(access));
+    }
+    write(ring, time_ns, Event::Instrumented);
+}
+
+/// How far the run had come when a call that only looks began.
+pub(crate) fn begin_look() -> Option<(Ring<'static>, Moment)> {
+    let ring = introduced()?;
+    Some((ring, ring.moment()))
+}
+
+/// A look that is over.
+pub(crate) fn look(
+    begun: Option<(Ring<'static>, Moment)>,
+    call: Call,
+    kind: AccessKind,
+    outcome: Outcome,
+    follow: bool,
+    name: &Name,
+) {
+    let Some((ring, moment)) = begun else { return };
+    let Some(path) = name.bytes() else {
+        write(&ring, now_ns(), Event::Gap(Gap::UnreadablePath));
+        return;
+    };
+    let kind = outcome.settle(kind);
+    let key = hash(SESSION.seed.load(Ordering::Relaxed) ^ (kind as u64) << 1 ^ u64::from(follow), path);
+    if SEEN.contains(key) {
+        return;
+    }
+    let access =
+        Access { call, kind, outcome: Outcome::Done, follow, change: None, path: Joined::absolute(path) };
+    let time_ns = ring.time_of_look(moment, now_ns);
+    if write(&ring, time_ns, Event::Access(access)) {
+        SEEN.insert(key);
+    }
+}
+
+/// The time of a change that is about to be made.
+pub(crate) fn begin_change() -> Option<(Ring<'static>, u64)> {
+    let ring = introduced()?;
+    let time_ns = ring.time_of_change(now_ns);
+    Some((ring, time_ns))
+}
+
+/// What a change does.
+pub(crate) struct Changed {
+    pub(crate) call: Call,
+    pub(crate) kind: AccessKind,
+    pub(crate) effect: Effect,
+    pub(crate) before: Before,
+    pub(crate) outcome: Outcome,
+    pub(crate) follow: bool,
+}
+
+/// A change that was made, or refused.
+pub(crate) fn change(begun: Option<(Ring<'static>, u64)>, changed: Changed, name: &Name) {
+    let Some((ring, time_ns)) = begun else { return };
+    let Changed { call, kind, effect, before, outcome, follow } = changed;
+    match name.bytes() {
+        Some(path) => {
+            let change = Some(Change { effect, before }).filter(|_| outcome == Outcome::Done);
+            let access = Access { call, kind, outcome, follow, change, path: Joined::absolute(path) };
+            write(&ring, time_ns, Event::Access(access));
+        }
+        None => {
+            write(&ring, time_ns, Event::Gap(Gap::UnreadablePath));
+        }
+    }
+}
