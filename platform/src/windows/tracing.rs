@@ -57,8 +57,6 @@ impl Tracee {
         let shared = Arc::new(Shared::create(&library).map_err(tracing("preparing the library"))?);
         let job = Job::create().map_err(tracing("making a job"))?;
         let reported = Arc::new(Reported::new(sink));
-        let drainer = Drainer::start(Arc::clone(&shared), Arc::clone(&reported) as Arc<dyn Sink>)
-            .map_err(tracing("starting a thread"))?;
 
         let program = command.argv.first().cloned().unwrap_or_default();
         let name = program.display().to_string();
@@ -66,9 +64,15 @@ impl Tracee {
         child.args(command.argv.iter().skip(1)).env_clear().envs(command.environment).envs(command.additions);
         child.current_dir(&command.cwd).creation_flags(CREATE_SUSPENDED);
         child.stdin(command.stdin).stdout(command.stdout).stderr(command.stderr);
-        let child = child.spawn().map_err(|source| match source.kind() {
+        let mut child = child.spawn().map_err(|source| match source.kind() {
             ErrorKind::NotFound => SpawnError::NotFound { program: name.clone() },
             _ => SpawnError::NotExecutable { program: name.clone(), source },
+        })?;
+        let drainer = Drainer::start(Arc::clone(&shared), Arc::clone(&reported) as Arc<dyn Sink>);
+        let drainer = drainer.map_err(|source| {
+            // It has not run yet.
+            let _ = child.kill();
+            tracing("starting a thread")(source)
         })?;
         let process = child.as_raw_handle();
         let mut gaps = Vec::new();
