@@ -222,6 +222,13 @@ pub fn path_of(bytes: &[u8]) -> PathBuf {
     os::files::path_of(bytes)
 }
 
+/// The one name of the entry that `name` stands for in the folder with the path `folder`: where the system tells upper and lower
+/// case apart, `name`; where it does not, the name as the folder has it, or, if it has none, in lower case.
+#[must_use]
+pub fn entry_name<'n>(folder: &[u8], name: &'n [u8]) -> Cow<'n, [u8]> {
+    os::files::entry_name(folder, name)
+}
+
 /// The folder for caches of this user's programs, `None` when the environment does not tell.
 #[must_use]
 pub fn user_cache_folder() -> Option<PathBuf> {

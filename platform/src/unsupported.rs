@@ -278,6 +278,10 @@ pub(crate) mod files {
         String::from_utf8_lossy(bytes).into_owned().into()
     }
 
+    pub(crate) fn entry_name<'n>(_: &[u8], name: &'n [u8]) -> std::borrow::Cow<'n, [u8]> {
+        name.into()
+    }
+
     pub(crate) fn user_cache_folder() -> Option<PathBuf> {
         None
     }

@@ -98,7 +98,7 @@ fn root() -> Place {
 }
 
 fn child(directory: &Place, name: &[u8]) -> Place {
-    let path = bytes::join(&directory.path, name);
+    let path = bytes::join(&directory.path, &files::entry_name(&directory.path, name));
     let identity =
         directory.is(FileType::Directory).then(|| files::identity(&files::path_of(&path), false).ok());
     Place { path, identity: identity.flatten(), links: directory.links.clone() }

@@ -78,7 +78,9 @@ impl Images {
         let known = self.of_pid.contains_key(&parent).then(|| self.at(parent, time_ns));
         let child = self.at(pid, time_ns);
         let child = &mut self.all[child];
-        if !child.announced {
+        // On Windows a process begins with its image, and tells both at once.
+        let is_begun = child.parent.is_none() && child.start_ns == time_ns;
+        if !child.announced || is_begun {
             child.announced = true;
             (child.parent, child.parent_pid) = (known, known.is_none().then_some(parent));
         }

@@ -145,6 +145,10 @@ pub(crate) fn name_of(bytes: &[u8]) -> OsString {
 }
 
 /// The XDG base directory specification's cache folder; values that are not absolute count as unset there.
+pub(crate) fn entry_name<'n>(_: &[u8], name: &'n [u8]) -> Cow<'n, [u8]> {
+    name.into()
+}
+
 pub(crate) fn user_cache_folder() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))

@@ -1,17 +1,21 @@
 //! Facts about files as Windows keeps them.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::os::windows::io::AsRawHandle;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_READONLY,
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_BASIC_INFO, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
-    FILE_READ_ATTRIBUTES, FileBasicInfo, GetFileInformationByHandle, GetFileInformationByHandleEx,
-    GetVolumeInformationByHandleW,
+    FILE_READ_ATTRIBUTES, FileBasicInfo, FindClose, FindFirstFileW, GetFileInformationByHandle,
+    GetFileInformationByHandleEx, GetVolumeInformationByHandleW, WIN32_FIND_DATAW,
 };
 
 use crate::files::{FileType, Identity};
@@ -201,6 +205,37 @@ pub(crate) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
     } else {
         std::os::windows::fs::symlink_file(target, path)
     }
+}
+
+pub(crate) fn entry_name<'n>(folder: &[u8], name: &'n [u8]) -> Cow<'n, [u8]> {
+    if folder == b"/" {
+        // A drive.
+        return name.to_ascii_uppercase().into();
+    }
+    match name_in(&path_of(&[folder, b"/", name].concat())) {
+        Some(own) => own.into(),
+        None => name_of(name).to_string_lossy().to_lowercase().into_bytes().into(),
+    }
+}
+
+/// The name of what stands at `path`, as its folder has it: in its own case, and the long one of two.
+fn name_in(path: &Path) -> Option<Vec<u8>> {
+    let mut name: Vec<u16> = path.as_os_str().encode_wide().collect();
+    // What stands for any name stands for none.
+    if name.iter().any(|&unit| [b'*', b'?', b'<', b'>', b'"'].map(u16::from).contains(&unit)) {
+        return None;
+    }
+    name.push(0);
+    let mut found = WIN32_FIND_DATAW::default();
+    // SAFETY: the name ends with a zero, and the structure is the one that is written.
+    let search = unsafe { FindFirstFileW(name.as_ptr(), &raw mut found) };
+    if search == INVALID_HANDLE_VALUE {
+        return None;
+    }
+    // SAFETY: the search is this one's.
+    unsafe { FindClose(search) };
+    let length = found.cFileName.iter().position(|&unit| unit == 0)?;
+    Some(bytes_of(&OsString::from_wide(&found.cFileName[..length])).to_vec())
 }
 
 pub(crate) fn user_cache_folder() -> Option<PathBuf> {

@@ -153,6 +153,13 @@ impl Tracee {
             report.gaps.push(GapReport { gap: Gap::BadRecord, detail: format!("{} records", finished.bad) });
         }
         let instrumented = self.reported.instrumented();
+        for &pid in instrumented.iter().filter(|pid| !self.processes.contains_key(pid)) {
+            // One that was let out of the job, as it may be.
+            let name = job::name_of(pid);
+            if !name.is_empty() {
+                report.survivors.push((pid, name));
+            }
+        }
         for (pid, seen) in self.processes {
             if seen.is_there {
                 report.survivors.push((pid, seen.name.clone()));

@@ -519,9 +519,8 @@ extern "system" fn NtDeviceIoControlFile(
     output: *mut c_void,
     output_length: u32,
 ) -> Status {
-    /// Of afd.sys, which has no documentation: connect, connect by ConnectEx, bind, send to an address; Wine's connect, bind
-    /// and send (wine/afd.h).
-    const NETWORK: [u32; 6] = [0x12007, 0x120c7, 0x12003, 0x12023, 0x0012_0320, 0x0012_0332];
+    /// Of afd.sys, which has no documentation: bind, connect, connect by ConnectEx, send to an address; Wine's connect and send.
+    const NETWORK: [u32; 6] = [0x0001_2003, 0x0001_2007, 0x0001_20c7, 0x0001_2023, 0x0012_032c, 0x0012_0338];
     if NETWORK.contains(&code) {
         report::event(Event::Network(b"a socket"));
     }
