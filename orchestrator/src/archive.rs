@@ -2,6 +2,7 @@
 
 mod attributes;
 mod restore;
+mod staging;
 mod times;
 
 use std::fs;
@@ -13,6 +14,7 @@ use shm_protocol::access::{AccessKind, Before};
 pub use self::attributes::Attributes;
 pub(crate) use self::restore::restore;
 pub use self::restore::{Mtime, RestoreError, Restored};
+pub(crate) use self::staging::{is_temporary, sweep};
 pub(crate) use self::times::Past;
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, InputState, Observer};

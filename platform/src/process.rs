@@ -42,6 +42,24 @@ pub fn follow(command: CommandState) {
     os::process::follow(command);
 }
 
+/// As long as this lives, signals that would end this process wait, in this thread and those that it starts.
+#[derive(Debug)]
+pub struct HeldSignals(os::process::HeldSignals);
+
+impl HeldSignals {
+    /// Holds SIGINT, SIGQUIT, SIGTERM and SIGHUP back.
+    #[must_use]
+    pub fn hold() -> Self {
+        Self(os::process::HeldSignals::hold())
+    }
+
+    /// Whether one of them waits.
+    #[must_use]
+    pub fn are_pending(&self) -> bool {
+        self.0.are_pending()
+    }
+}
+
 /// Has a command find its standard streams closed and SIGPIPE ignored where this process was started so.
 pub fn keep_as_given(command: &mut Command) {
     os::origin::keep_as_given(command);

@@ -58,6 +58,19 @@ pub(crate) mod process {
 
     use crate::process::{CommandState, InheritedFile, InheritedStream, StandardInput};
 
+    #[derive(Debug)]
+    pub(crate) struct HeldSignals;
+
+    impl HeldSignals {
+        pub(crate) fn hold() -> Self {
+            Self
+        }
+
+        pub(crate) fn are_pending(&self) -> bool {
+            false
+        }
+    }
+
     pub(crate) fn umask() -> u32 {
         0
     }

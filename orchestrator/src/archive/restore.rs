@@ -1,17 +1,17 @@
 //! Putting back what a run left behind: what is right already is left alone, what is not is replaced whole.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use platform::files::{self, FileType, Identity};
+use platform::process::HeldSignals;
 
+use super::staging::Staging;
 use super::times::{Past, renewed};
 use super::{InPlace, Left, Output};
-use crate::bytes::{self, Bytes};
-use crate::cache::{Contents, StoreError, in_parallel, unique};
+use crate::cache::{Contents, StoreError, in_parallel};
 use crate::fingerprint::Digest;
 
 /// So many files to write are worth a thread.
@@ -31,6 +31,9 @@ pub enum RestoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// This process was told to end.
+    #[error("interrupted while the outputs were put back")]
+    Interrupted,
 }
 
 /// The modification time that restored files get.
@@ -61,7 +64,7 @@ impl RestoreError {
     pub(crate) fn is_no_room(&self) -> bool {
         let source = match self {
             Self::Path { source, .. } | Self::Store(StoreError::Io { source, .. }) => source,
-            Self::Store(_) => return false,
+            Self::Store(_) | Self::Interrupted => return false,
         };
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
@@ -73,7 +76,8 @@ impl RestoreError {
     }
 }
 
-/// Puts outputs back; those that are in place are left alone but for their modification times.
+/// Puts outputs back; those that are in place are left alone but for their modification times. Everything is made first and
+/// then moved: what fails for want of room or of what was stored has changed nothing.
 pub(crate) fn restore(
     contents: &Contents<'_>,
     outputs: &[Output],
@@ -91,21 +95,16 @@ pub(crate) fn restore(
         }
     };
     let each = outputs.iter().zip(&times).zip(in_place);
-    let wrong: Vec<Wrong<'_>> = each
+    let mut wrong: Vec<Wrong<'_>> = each
         .filter(|(_, now)| now.is_none())
         .map(|((output, time), _)| (output, time.unwrap_or_else(SystemTime::now)))
         .collect();
+    // Folders before what comes into them.
+    wrong.sort_by(|(one, _), (other, _)| one.path.cmp(&other.path));
+    // What was made so far is to be taken away before this process ends.
+    let signals = HeldSignals::hold();
     let mut restored = Restored { already: (outputs.len() - wrong.len()) as u64, ..Restored::default() };
-    // The permission bits of folders come last: they may forbid to put something into them.
-    let mut late: BTreeMap<&Bytes, (&Output, u16)> = BTreeMap::new();
-    let put_back = put_back(contents, &wrong, mtime, &mut late, &mut restored);
-    // They are set even if something failed: the command, which is run then, would not set those of a folder it finds.
-    let set = late.into_iter().rev().try_for_each(|(path, (output, mode))| {
-        let path = path.to_path();
-        let given = output.attributes.give(&path);
-        given.and_then(|()| files::set_mode(&path, u32::from(mode))).map_err(failed(&path))
-    });
-    put_back.and(set)?;
+    put_back(contents, &wrong, mtime, &signals, &mut restored)?;
     // Last, since what is put into a folder changes its time.
     for ((output, time), now) in outputs.iter().zip(&times).zip(in_place) {
         let is_file = matches!(output.left, Left::File { .. });
@@ -120,72 +119,124 @@ pub(crate) fn restore(
 /// An output that is not in place, and the modification time that a file gets.
 type Wrong<'o> = (&'o Output, SystemTime);
 
-/// Puts back what is wrong, but for what is to be done `late`.
-fn put_back<'o>(
+fn put_back(
     contents: &Contents<'_>,
-    wrong: &[Wrong<'o>],
+    wrong: &[Wrong<'_>],
     mtime: Mtime,
-    late: &mut BTreeMap<&'o Bytes, (&'o Output, u16)>,
+    signals: &HeldSignals,
     restored: &mut Restored,
 ) -> Result<(), RestoreError> {
     for (digest, size) in wrong.iter().filter_map(|(output, _)| output.left.content()) {
         contents.has(digest, size)?;
     }
-    let (mut plain, mut linked) = (Vec::new(), Vec::new());
-    for &(output, time) in wrong {
-        let path = output.path.to_path();
-        match &output.left {
-            Left::Absent => continue,
-            Left::Mode(mode) => {
-                late.insert(&output.path, (output, *mode));
-            }
-            Left::Directory { mode } => {
-                make_folder(&path).map_err(failed(&path))?;
-                late.insert(&output.path, (output, *mode));
-            }
-            Left::Symlink { target } => replace(&path, |temporary| {
-                let made = files::symlink(&target.to_path(), temporary);
-                made.and_then(|()| output.attributes.give(temporary)).map_err(failed(&path))
-            })?,
-            Left::File { size, .. } => {
-                match output.link_to {
-                    Some(_) => linked.push(output),
-                    None => plain.push((output, time)),
-                }
-                restored.bytes += size;
-            }
-        }
-        restored.written += 1;
+    let all = || wrong.iter().map(|(output, _)| *output);
+    let is_folder =
+        |path: &Path| files::identity(path, false).is_ok_and(|now| now.file_type == FileType::Directory);
+    let new_folders: Vec<&Output> = all()
+        .filter(|output| matches!(output.left, Left::Directory { .. }) && !is_folder(&output.path.to_path()))
+        .collect();
+    let is_made = |output: &&Output| matches!(output.left, Left::File { .. } | Left::Symlink { .. });
+    let staging = Staging::plan(
+        new_folders.iter().map(|output| &output.path),
+        all().filter(is_made).map(|output| &output.path),
+        &contents.store.journals(),
+    );
+
+    for output in &new_folders {
+        let folder = staging.place(&output.path);
+        let made = fs::create_dir(&folder).and_then(|()| files::set_mode(&folder, 0o700));
+        made.map_err(failed(&output.path.to_path()))?;
     }
-    put_files(contents, &plain, mtime)?;
-    for output in linked {
-        let (path, first) =
-            (output.path.to_path(), output.link_to.as_ref().unwrap_or(&output.path).to_path());
-        replace(&path, |temporary| fs::hard_link(first, temporary).map_err(failed(&path)))?;
+    let is_plain =
+        |wrong: &&Wrong<'_>| matches!(wrong.0.left, Left::File { .. }) && wrong.0.link_to.is_none();
+    let plain: Vec<Wrong<'_>> = wrong.iter().filter(is_plain).copied().collect();
+    let written = write_files(contents, &staging, &plain, signals)?;
+    for output in all() {
+        let place = staging.place(&output.path);
+        let made = match (&output.left, &output.link_to) {
+            (Left::Symlink { target }, _) => {
+                files::symlink(&target.to_path(), &place).and_then(|()| output.attributes.give(&place))
+            }
+            (Left::File { .. }, Some(first)) => fs::hard_link(staging.place(first), &place),
+            _ => continue,
+        };
+        made.map_err(failed(&output.path.to_path()))?;
     }
-    for (output, _) in wrong.iter().rev().filter(|(output, _)| output.left == Left::Absent) {
+
+    let removed = all().rev().filter(|output| output.left == Left::Absent).try_for_each(|output| {
         let path = output.path.to_path();
         remove(&path).map_err(failed(&path))?;
         restored.removed += 1;
-    }
+        Ok(())
+    });
+    let moved = removed.and_then(|()| {
+        staging.commit().map_err(|(path, source)| failed(&path)(source))?;
+        remember(contents, &plain, &written, mtime);
+        Ok(())
+    });
+    // They come last, as they may forbid to put something into a folder. They are set even if something failed: the command,
+    // which is run then, would not set those of a folder it finds.
+    let modes = all().rev().try_for_each(|output| {
+        let (Left::Mode(mode) | Left::Directory { mode }) = output.left else { return Ok(()) };
+        let path = output.path.to_path();
+        let given = output.attributes.give(&path);
+        given.and_then(|()| files::set_mode(&path, u32::from(mode))).map_err(failed(&path))
+    });
+    moved.and(modes)?;
+    restored.written = wrong.len() as u64 - restored.removed;
+    restored.bytes = wrong.iter().filter_map(|(output, _)| output.left.content()).map(|(_, size)| size).sum();
     Ok(())
 }
 
-fn put_files(contents: &Contents<'_>, outputs: &[Wrong<'_>], mtime: Mtime) -> Result<(), RestoreError> {
+/// What was written of a file, and as what it was left.
+type Written = Option<(Digest, Identity)>;
+
+fn write_files(
+    contents: &Contents<'_>,
+    staging: &Staging,
+    outputs: &[Wrong<'_>],
+    signals: &HeldSignals,
+) -> Result<Vec<Written>, RestoreError> {
+    let write = |output: &Wrong<'_>| {
+        if signals.are_pending() {
+            return Err(RestoreError::Interrupted);
+        }
+        write_file(contents, staging, output)
+    };
     let written = in_parallel(outputs, WORTH_A_THREAD, |part| {
-        part.iter().map(|output| put_file(contents, output)).collect::<Result<Vec<_>, RestoreError>>()
+        part.iter().map(write).collect::<Result<Vec<_>, RestoreError>>()
     });
-    let written = written.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(written.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+fn write_file(
+    contents: &Contents<'_>,
+    staging: &Staging,
+    &(output, time): &Wrong<'_>,
+) -> Result<Written, RestoreError> {
+    let path = output.path.to_path();
+    let Left::File { digest, size, mode } = output.left else { return Ok(None) };
+    let place = staging.place(&output.path);
+    let file = files::create_private(&place).map_err(failed(&path))?;
+    contents.write(digest, size, &file, &path)?;
+    output.attributes.give_new(&file, &place).map_err(failed(&path))?;
+    files::set_mode_of_open(&file, u32::from(mode)).map_err(failed(&path))?;
+    file.set_modified(time).map_err(failed(&path))?;
+    Ok(Some((digest, files::identity_of_open(&file).map_err(failed(&path))?)))
+}
+
+/// Keeps in mind what the files that were written hold.
+fn remember(contents: &Contents<'_>, outputs: &[Wrong<'_>], written: &[Written], mtime: Mtime) {
     let known = contents.store.known();
     if outputs.is_empty() || mtime != Mtime::Now {
-        return Ok(());
+        return;
     }
     // Nobody else gives this file just this time: if it has it, it still holds what was written. What is changed from now
     // on is known by its status change time.
     known.take_barrier();
-    for ((output, _), written) in outputs.iter().zip(written.into_iter().flatten()) {
+    for ((output, _), written) in outputs.iter().zip(written) {
         let path = output.path.to_path();
-        let Some((digest, written)) = written else { continue };
+        let &Some((digest, written)) = written else { continue };
         let same = |now: &Identity| {
             // To be moved into its place has changed its status.
             Identity { ctime_ns: written.ctime_ns, links: written.links, ..*now } == written
@@ -195,62 +246,10 @@ fn put_files(contents: &Contents<'_>, outputs: &[Wrong<'_>], mtime: Mtime) -> Re
             _ => {}
         }
     }
-    Ok(())
-}
-
-/// Gives what was written, and as what it was left.
-fn put_file(
-    contents: &Contents<'_>,
-    &(output, time): &Wrong<'_>,
-) -> Result<Option<(Digest, Identity)>, RestoreError> {
-    let path = output.path.to_path();
-    let Left::File { digest, size, mode } = output.left else { return Ok(None) };
-    let mut written = None;
-    replace(&path, |temporary| {
-        let file = files::create_private(temporary).map_err(failed(&path))?;
-        contents.write(digest, size, &file, &path)?;
-        output.attributes.give_new(&file, temporary).map_err(failed(&path))?;
-        files::set_mode_of_open(&file, u32::from(mode)).map_err(failed(&path))?;
-        file.set_modified(time).map_err(failed(&path))?;
-        written = Some((digest, files::identity_of_open(&file).map_err(failed(&path))?));
-        Ok(())
-    })?;
-    Ok(written)
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
     |source| RestoreError::Path { path: path.display().to_string(), source }
-}
-
-/// Lets `make` make something under a temporary name beside `path`, and moves it there.
-fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<(), RestoreError>) -> Result<(), RestoreError> {
-    let own = files::bytes_of_path(path);
-    let folder = bytes::parent(&own).unwrap_or(b"/");
-    let temporary = files::path_of(&bytes::join(folder, format!(".tracerun-{}.tmp", unique()).as_bytes()));
-    let moved = || match fs::rename(&temporary, path) {
-        Err(error) if files::identity(path, false).is_ok_and(|now| now.file_type == FileType::Directory) => {
-            fs::remove_dir(path).map_err(|_| error)?;
-            fs::rename(&temporary, path)
-        }
-        moved => moved,
-    };
-    let made = make(&temporary).and_then(|()| moved().map_err(failed(path)));
-    if made.is_err() {
-        // It may not have been made at all.
-        let _ = fs::remove_file(&temporary);
-    }
-    made
-}
-
-/// Makes a folder that this user can put something into, in the place of whatever is there but a folder.
-fn make_folder(path: &Path) -> io::Result<()> {
-    match files::identity(path, false) {
-        Ok(now) if now.file_type == FileType::Directory => return Ok(()),
-        Ok(_) => fs::remove_file(path)?,
-        Err(_) => {}
-    }
-    fs::create_dir(path)?;
-    files::set_mode(path, 0o700)
 }
 
 /// Removes a file, link or empty folder.

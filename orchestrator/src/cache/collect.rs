@@ -10,6 +10,7 @@ use super::keep::{Details, KeyRecord, LastRun, ResultRecord};
 use super::records::{Found, Record};
 use super::seen::Seen;
 use super::{FOLDERS, RunRecord, Store, StoreError, walk};
+use crate::archive;
 use crate::fingerprint::{Digest, PathSet};
 
 use crate::trace::Trace;
@@ -76,6 +77,7 @@ impl Store {
     /// The store can't be read or written to.
     pub fn collect(&self, limit: u64) -> Result<Option<Collected>, StoreError> {
         let Some(_lock) = self.lock("collector", 1)? else { return Ok(None) };
+        archive::sweep(&self.journals());
         let began = SystemTime::now();
         let before = |age: Duration| began.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut results = self.kept()?;

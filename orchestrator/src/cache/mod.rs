@@ -166,6 +166,11 @@ impl Store {
         self.folder.join("endpoints")
     }
 
+    /// The folder with a list for each process that is putting something back.
+    pub(crate) fn journals(&self) -> PathBuf {
+        self.folder.join("restoring")
+    }
+
     /// How much the store holds.
     ///
     /// # Errors

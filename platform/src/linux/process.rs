@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use shm_protocol::record::Exit;
 
 use crate::process::{CommandState, InheritedFile, InheritedStream, StandardInput};
@@ -338,5 +338,37 @@ pub(crate) fn exit_of(status: ExitStatus) -> Exit {
     match (status.code(), status.signal()) {
         (Some(code), _) => Exit::Code(code as u32),
         (None, signal) => Exit::Signal(signal.unwrap_or_default() as u8),
+    }
+}
+/// The signals that were blocked before.
+#[derive(Debug)]
+pub(crate) struct HeldSignals(SigSet);
+
+/// Those by which people and systems end a process.
+const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP];
+
+impl HeldSignals {
+    pub(crate) fn hold() -> Self {
+        let ending: SigSet = ENDING.into_iter().collect();
+        // The kernel refuses only what is no set of signals.
+        Self(ending.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap_or_else(|_| SigSet::empty()))
+    }
+
+    pub(crate) fn are_pending(&self) -> bool {
+        // SAFETY: an all-zero value is valid for this structure of integers.
+        let mut pending: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `pending` is writable for the length of the call.
+        let told = unsafe { libc::sigpending(&raw mut pending) };
+        // SAFETY: `pending` is a set of signals, and each of these is one.
+        told == 0
+            && ENDING
+                .iter()
+                .any(|&signal| unsafe { libc::sigismember(&raw const pending, signal as i32) } == 1)
+    }
+}
+
+impl Drop for HeldSignals {
+    fn drop(&mut self) {
+        let _ = self.0.thread_set_mask();
     }
 }

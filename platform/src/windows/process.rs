@@ -15,6 +15,20 @@ use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, DETACHED_P
 
 use crate::process::{CommandState, InheritedFile, InheritedStream, StandardInput};
 
+/// Nothing is held back: what is left over when Ctrl-C ends this process goes with the next hit.
+#[derive(Debug)]
+pub(crate) struct HeldSignals;
+
+impl HeldSignals {
+    pub(crate) fn hold() -> Self {
+        Self
+    }
+
+    pub(crate) fn are_pending(&self) -> bool {
+        false
+    }
+}
+
 pub(crate) fn umask() -> u32 {
     0
 }
