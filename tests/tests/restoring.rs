@@ -61,7 +61,7 @@ fn a_signal_ends_a_hit_with_everything_as_it_was_and_nothing_left_over() {
     let mut ended = 0;
     for round in 0..100 {
         let half_way = is_ended_half_way(&sandbox, ["-TERM", "-INT"][round % 2]);
-        assert_eq!(temporaries(&sandbox), [PathBuf::new(); 0]);
+        assert_eq!(temporaries(&sandbox), Vec::<PathBuf>::new());
         if sandbox.path("out").exists() {
             // It was too late for the signal to matter.
             assert!(is_whole(&sandbox));
@@ -93,7 +93,7 @@ fn what_a_killed_hit_left_counts_for_nothing_and_goes_with_the_next() {
     let ran = sandbox.run(&["sh", "-c", SCRIPT]);
     ran.assert_hit();
     assert!(is_whole(&sandbox));
-    assert_eq!(temporaries(&sandbox), [PathBuf::new(); 0]);
+    assert_eq!(temporaries(&sandbox), Vec::<PathBuf>::new());
 }
 
 #[test]
