@@ -428,3 +428,14 @@ fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[test]
+fn a_folder_that_is_touched_is_not_taken_for_one_that_was_written_to() {
+    let sandbox = Sandbox::new();
+    sandbox.write("d/f", "1");
+    let touch = ["sh", "-c", "test -d d; touch d; cat d/f"];
+    sandbox.run(&touch).assert_stored();
+    sandbox.run(&touch).assert_hit();
+    sandbox.write("d/f", "2");
+    sandbox.run(&touch).assert_stored();
+}

@@ -304,7 +304,11 @@ impl<'a> Judgement<'a> {
                 path,
             }));
         }
-        let opens = matches!(call, Call::open | Call::openat | Call::openat2);
+        let opens = matches!(call, Call::open | Call::openat | Call::openat2 | Call::creat);
+        if opens && touch.kind == AccessKind::Write && matches!(look.before, Before::Directory(_)) {
+            // A folder can't be opened for writing: EISDIR, or EEXIST.
+            look.outcome = Outcome::Refused;
+        }
         if opens && touch.kind == AccessKind::Read && !touch.follow && look.before == Before::Symlink {
             // `O_NOFOLLOW`.
             look.outcome = Outcome::Refused;
