@@ -1,6 +1,7 @@
 //! What a run left behind, and when a later run may stand in its place.
 
 mod attributes;
+mod changes;
 mod restore;
 mod staging;
 mod times;
@@ -14,7 +15,7 @@ use shm_protocol::access::{AccessKind, Before};
 pub use self::attributes::Attributes;
 pub(crate) use self::restore::restore;
 pub use self::restore::{Mtime, RestoreError, Restored};
-pub(crate) use self::staging::{is_temporary, sweep};
+pub(crate) use self::staging::sweep;
 pub(crate) use self::times::Past;
 use crate::bytes::Bytes;
 use crate::fingerprint::{Digest, InputState, Observer};

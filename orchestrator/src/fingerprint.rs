@@ -11,7 +11,6 @@ use platform::files::{self, FileType, Identity};
 use serde::{Deserialize, Serialize};
 use shm_protocol::access::AccessKind;
 
-use crate::archive::is_temporary;
 use crate::bytes::{self, Bytes};
 use crate::cache::KnownDigests;
 use crate::declarations::Declarations;
@@ -421,9 +420,6 @@ pub(crate) fn entries(path: &Path) -> io::Result<Vec<(Bytes, FileType)>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        if is_temporary(files::bytes_of(&entry.file_name())) {
-            continue;
-        }
         let file_type = entry.file_type()?;
         let file_type = if file_type.is_file() {
             FileType::File

@@ -14,7 +14,7 @@ use platform::tracing::{Background, CaptureChoice, Command, IoUring, Sink, Spawn
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
-use crate::archive::{Mtime, RestoreError};
+use crate::archive::{self, Mtime, RestoreError};
 use crate::bytes::Bytes;
 use crate::cache::{
     Counters, Declared, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
@@ -203,6 +203,8 @@ pub fn run(
     let declarations = Declarations::of(task)?.with_own(folders.chain([store.path().to_owned()]));
     let id = RunId::new();
     let (mut trouble, mut no_room) = (None, false);
+    // What killed hits left is not to be seen by a command, nor taken for an entry of a folder.
+    archive::sweep(&store.journals());
     let found = if mode.force { Ok(Lookup::Miss(Missed::default())) } else { store.look_up(task) };
     let Missed { reasons, against } = match found {
         Ok(Lookup::Hit(entry)) => match replay(&entry, store, mode.mtime, passage) {

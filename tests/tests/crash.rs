@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tracerun_tests::sandbox::Sandbox;
@@ -109,6 +110,63 @@ fn killed_at_any_instant_it_leaves_nothing_that_is_taken_for_true() {
     }
     assert!(killed > 100, "{killed}");
     verifies_clean(&sandbox);
+}
+
+/// Ends a hit that puts 300 files back at some instant by `signal`, 60 times; says how often it was still at it.
+fn end_restorations(signal: &str, check: impl Fn(&Sandbox, usize)) -> u32 {
+    let sandbox = Sandbox::new();
+    let mut random = Random(0xe4d);
+    let script = "mkdir d; for i in $(seq 300); do echo $i > d/$i; done";
+    sandbox.run(&["sh", "-c", script]).assert_stored();
+    let mut longest = Duration::from_millis(20);
+    let mut ended = 0;
+    for _ in 0..60 {
+        let _ = fs::remove_dir_all(sandbox.path("d"));
+        let mut child = spawn(&sandbox, script);
+        let end = Instant::now() + longest.mul_f64(random.below(1000) as f64 / 1000.0);
+        // Not a sleep: the instant is to be anywhere.
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        let kill =
+            Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+        kill.expect("kill runs");
+        let is_ended = child.wait().expect("ended").signal().is_some();
+        ended += u32::from(is_ended);
+        longest = longest.mul_f64(if is_ended { 1.1 } else { 0.9 });
+        let found = fs::read_dir(sandbox.path("d")).map_or(0, |entries| entries.flatten().count());
+        check(&sandbox, found);
+    }
+    ended
+}
+
+/// How many files lie about that restoring makes on its way.
+fn half_made(sandbox: &Sandbox) -> usize {
+    let names = |folder: &str| fs::read_dir(sandbox.path(folder)).into_iter().flatten().flatten();
+    let all = names("").chain(names("d"));
+    all.filter(|entry| entry.file_name().to_string_lossy().starts_with(".tracerun-")).count()
+}
+
+#[test]
+fn a_restoration_that_is_ended_by_a_signal_has_put_back_all_or_nothing() {
+    let ended = end_restorations("-TERM", |sandbox, found| {
+        assert_eq!(half_made(sandbox), 0);
+        assert!(found == 0 || found == 300, "{found}");
+        assert_eq!(found == 300, sandbox.path("d").exists());
+    });
+    assert!(ended > 15, "{ended}");
+}
+
+#[test]
+fn what_a_killed_restoration_leaves_is_swept_by_the_next_run_and_seen_by_none() {
+    let left = AtomicUsize::new(0);
+    end_restorations("-KILL", |sandbox, _| {
+        left.fetch_add(half_made(sandbox), Ordering::Relaxed);
+        let ran = sandbox.run(&["sh", "-c", "ls -A . d 2>&1; true"]);
+        assert!(!ran.stdout.contains(".tracerun-"), "{ran:?}");
+        assert_eq!(half_made(sandbox), 0);
+    });
+    assert!(left.into_inner() > 0, "none was killed half way");
 }
 
 #[test]

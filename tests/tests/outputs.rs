@@ -387,6 +387,60 @@ fn a_restoration_that_fails_leaves_files_whole_and_the_command_runs() {
 }
 
 #[test]
+fn a_restoration_that_fails_half_way_changes_nothing_that_the_command_builds_on() {
+    let sandbox = Sandbox::new();
+    sandbox.write("log", "begun\n");
+    let script = sh("echo line >> log; rm gone; ln -s log link; mkdir new; seq 100000 > zeros");
+    let prepare = || {
+        sandbox.write("log", "begun\n");
+        sandbox.write("gone", "x");
+        let _ = fs::remove_file(sandbox.path("link"));
+        let _ = fs::remove_dir(sandbox.path("new"));
+        let _ = fs::remove_file(sandbox.path("zeros"));
+    };
+    prepare();
+    sandbox.run(&script).assert_stored();
+    let left = listing(&sandbox);
+    // Only when it is written it is found out that the large one is damaged; the others are as they should be.
+    for path in files_below(&sandbox.stored("blobs")) {
+        let mut file = File::options().write(true).open(&path).expect("there");
+        file.seek(SeekFrom::Start(1000)).and_then(|_| file.write_all(b"?")).expect("damaged");
+    }
+    prepare();
+    let ran = sandbox.run(&script);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    ran.assert_stored();
+    assert_eq!(listing(&sandbox), left);
+}
+
+#[test]
+fn a_file_that_can_not_be_replaced_leaves_the_others_as_they_were() {
+    let sandbox = Sandbox::new();
+    let prepare = || {
+        sandbox.write("log", "begun\n");
+        sandbox.write("gone", "x");
+        sandbox.write("zero", "before\n");
+    };
+    let script = sh("echo line >> log; rm gone; echo after > zero");
+    prepare();
+    sandbox.run(&script).assert_stored();
+    prepare();
+    let chattr = |flag: &str| {
+        let changed = sandbox.command("chattr").args([flag, "zero"]).output();
+        changed.is_ok_and(|output| output.status.success())
+    };
+    if !chattr("+i") {
+        // Only the superuser may, and not on every file system.
+        return;
+    }
+    let ran = sandbox.run(&script);
+    assert!(chattr("-i"));
+    assert_ne!(ran.outcome(), "hit", "{ran:?}");
+    assert_eq!((sandbox.read("log"), sandbox.read("zero")), ("begun\nline\n".into(), "before\n".into()));
+    assert!(!listing(&sandbox).contains(".tracerun-"));
+}
+
+#[test]
 fn a_large_output_shares_its_blocks_with_the_cache_where_the_file_system_can() {
     // A file system in a file, mounted where the sandbox lies.
     for kind in ["xfs", "btrfs"] {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use platform::files::{self, FileType, Identity};
 use platform::process::HeldSignals;
 
+use super::changes::Changes;
 use super::staging::Staging;
 use super::times::{Past, renewed};
 use super::{InPlace, Left, Output};
@@ -136,9 +137,12 @@ fn put_back(
         .filter(|output| matches!(output.left, Left::Directory { .. }) && !is_folder(&output.path.to_path()))
         .collect();
     let is_made = |output: &&Output| matches!(output.left, Left::File { .. } | Left::Symlink { .. });
+    let is_gone = |output: &&Output| output.left == Left::Absent;
+    let gone: Vec<_> = all().rev().filter(is_gone).map(|output| &output.path).collect();
     let staging = Staging::plan(
         new_folders.iter().map(|output| &output.path),
         all().filter(is_made).map(|output| &output.path),
+        &gone,
         &contents.store.journals(),
     );
 
@@ -163,26 +167,32 @@ fn put_back(
         made.map_err(failed(&output.path.to_path()))?;
     }
 
-    let removed = all().rev().filter(|output| output.left == Left::Absent).try_for_each(|output| {
-        let path = output.path.to_path();
-        remove(&path).map_err(failed(&path))?;
-        restored.removed += 1;
-        Ok(())
-    });
-    let moved = removed.and_then(|()| {
-        staging.commit().map_err(|(path, source)| failed(&path)(source))?;
-        remember(contents, &plain, &written, mtime);
-        Ok(())
-    });
-    // They come last, as they may forbid to put something into a folder. They are set even if something failed: the command,
-    // which is run then, would not set those of a folder it finds.
-    let modes = all().rev().try_for_each(|output| {
-        let (Left::Mode(mode) | Left::Directory { mode }) = output.left else { return Ok(()) };
-        let path = output.path.to_path();
-        let given = output.attributes.give(&path);
-        given.and_then(|()| files::set_mode(&path, u32::from(mode))).map_err(failed(&path))
-    });
-    moved.and(modes)?;
+    let mut changes = Changes::default();
+    staging.commit(&mut changes).map_err(|(path, source)| failed(&path)(source)).and_then(|()| {
+        let mut modes = all().rev().filter_map(|output| match output.left {
+            Left::Mode(mode) => Some((output, u32::from(mode))),
+            // Its own come last, as they may forbid to change what is in it.
+            Left::Directory { mode } => Some((output, u32::from(mode) | 0o700)),
+            _ => None,
+        });
+        modes.try_for_each(|(output, mode)| {
+            let path = output.path.to_path();
+            let given = output.attributes.give(&path);
+            given.and_then(|()| changes.set_mode(&path, mode)).map_err(failed(&path))
+        })
+    })?;
+    changes.keep();
+    staging.done();
+    remember(contents, &plain, &written, mtime);
+    for output in all().rev() {
+        if let Left::Directory { mode } = output.left
+            && mode & 0o700 != 0o700
+        {
+            let path = output.path.to_path();
+            files::set_mode(&path, u32::from(mode)).map_err(failed(&path))?;
+        }
+    }
+    restored.removed = gone.len() as u64;
     restored.written = wrong.len() as u64 - restored.removed;
     restored.bytes = wrong.iter().filter_map(|(output, _)| output.left.content()).map(|(_, size)| size).sum();
     Ok(())
@@ -250,12 +260,4 @@ fn remember(contents: &Contents<'_>, outputs: &[Wrong<'_>], written: &[Written],
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
     |source| RestoreError::Path { path: path.display().to_string(), source }
-}
-
-/// Removes a file, link or empty folder.
-fn remove(path: &Path) -> io::Result<()> {
-    match files::identity(path, false)?.file_type {
-        FileType::Directory => fs::remove_dir(path),
-        _ => fs::remove_file(path),
-    }
 }

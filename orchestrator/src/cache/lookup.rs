@@ -106,10 +106,9 @@ impl Entry {
     /// [`Entry::terminal`] first: once outputs have been put back there is no reason left to fail.
     ///
     /// # Errors
-    /// The store lacks a content, there is no room, or a path can't be changed: the command is to be run instead. Only in
-    /// the last case may some outputs have been put back, each of them whole.
+    /// The store lacks a content, there is no room, or a path can't be changed: the command is to be run instead. What was
+    /// changed by then is as before, as far as that could be done.
     pub fn restore(&self, store: &Store, mtime: Mtime) -> Result<Restored, RestoreError> {
-        archive::sweep(&store.journals());
         let started_ns = self.result.started_ns.into();
         let past = Past { started_ns, newest_input_ns: self.newest_input_ns };
         archive::restore(&self.contents(store), &self.result.outputs, &self.in_place, past, mtime)

@@ -340,6 +340,7 @@ pub(crate) fn exit_of(status: ExitStatus) -> Exit {
         (None, signal) => Exit::Signal(signal.unwrap_or_default() as u8),
     }
 }
+
 /// The signals that were blocked before.
 #[derive(Debug)]
 pub(crate) struct HeldSignals(SigSet);
@@ -349,7 +350,10 @@ const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, S
 
 impl HeldSignals {
     pub(crate) fn hold() -> Self {
-        let ending: SigSet = ENDING.into_iter().collect();
+        // One that is ignored would wait as well, and mean nothing.
+        let ignored = told("SigIgn", 16).unwrap_or_default();
+        let ending: SigSet =
+            ENDING.into_iter().filter(|&signal| ignored & 1 << (signal as i32 - 1) == 0).collect();
         // The kernel refuses only what is no set of signals.
         Self(ending.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap_or_else(|_| SigSet::empty()))
     }
