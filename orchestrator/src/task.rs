@@ -148,6 +148,7 @@ pub struct Policy {
 pub const VOLATILE: &[(&str, &str)] = &[
     ("_", "the shell's last command"),
     ("SHLVL", "depth of shells"),
+    ("=ExitCode*", "how the last command of cmd ended"),
     ("PWD", "the working directory counts by itself, and so does another name for it"),
     ("OLDPWD", "the shell's directory before"),
     ("COLUMNS", "size of the terminal"),

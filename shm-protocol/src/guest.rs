@@ -14,6 +14,12 @@ pub const TRAMPOLINE_BYTES: usize = 32;
 /// The jump to a 64-bit address that is written behind it, without a register.
 pub const JUMP: [u8; 6] = [0xff, 0x25, 0, 0, 0, 0];
 
+/// The run's standard input is a pipe.
+pub const PIPE: u64 = 1;
+
+/// The run's standard input is a console.
+pub const CONSOLE: u64 = 2;
+
 /// A watched function.
 #[derive(Debug)]
 #[repr(C)]
@@ -54,6 +60,8 @@ pub struct Session {
     pub frequency: AtomicU64,
     /// A random number.
     pub seed: AtomicU64,
+    /// What the run's standard input is, if it is to be reported that it is read: one of the constants below, or 0.
+    pub input: AtomicU64,
     /// Addresses in ntdll.
     pub functions: [AtomicU64; Needed::ALL.len()],
     /// The watched functions.
@@ -87,6 +95,7 @@ impl Session {
             code_bytes: AtomicU64::new(0),
             frequency: AtomicU64::new(0),
             seed: AtomicU64::new(0),
+            input: AtomicU64::new(0),
             functions: [const { AtomicU64::new(0) }; Needed::ALL.len()],
             stubs: [const { Stub::new() }; Call::ALL.len()],
         }

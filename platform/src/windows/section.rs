@@ -42,10 +42,10 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// An empty ring that this process reads, and the guest in `library` made ready.
-    pub(super) fn create(library: &[u8]) -> io::Result<Self> {
+    /// An empty ring that this process reads, and the guest in `library` made ready, which reports that `input` is read.
+    pub(super) fn create(library: &[u8], input: u64) -> io::Result<Self> {
         let mut image = Image::lay_out(library, BASE)?;
-        let session = prepare(&mut image)?;
+        let session = prepare(&mut image, input)?;
         let length = ring::BYTES + image.bytes.len();
         // SAFETY: no file, no attributes, no name: the call takes numbers only.
         let section = unsafe {
@@ -121,7 +121,7 @@ fn of_ntdll(name: &str) -> Option<u64> {
 }
 
 /// The session that the guest finds, and its trampolines, written into the image.
-fn prepare(image: &mut Image) -> io::Result<Session> {
+fn prepare(image: &mut Image, input: u64) -> io::Result<Session> {
     let session = Session::new();
     let store = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
     let (at, hooks, trampolines) =
@@ -133,6 +133,7 @@ fn prepare(image: &mut Image) -> io::Result<Session> {
     store(&session.code_bytes, image.code.len() as u64);
     store(&session.frequency, frequency());
     store(&session.seed, u64::from(std::process::id()) << 32 ^ crate::tracing::now_ns());
+    store(&session.input, input);
     for (&function, place) in Needed::ALL.iter().zip(&session.functions) {
         let missing = || io::Error::other(format!("ntdll has no {}", function.name()));
         store(place, of_ntdll(function.name()).ok_or_else(missing)?);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::os::windows::io::AsRawHandle;
 use std::os::windows::process::CommandExt;
 use std::process::Child;
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use shm_protocol::access::{Access, Gap};
+use shm_protocol::guest::{CONSOLE, PIPE};
 use shm_protocol::path::Joined;
 use shm_protocol::record::{Event, Exit, Image, Record};
 use windows_sys::Win32::Foundation::HANDLE;
@@ -54,7 +55,12 @@ impl Tracee {
         let folder =
             command.library_folder.as_deref().ok_or_else(none).map_err(tracing("tracing a command"))?;
         let library = fs::read(folder.join(FILE)).map_err(tracing("reading the library"))?;
-        let shared = Arc::new(Shared::create(&library).map_err(tracing("preparing the library"))?);
+        let input = match command.streams.contains(&0) {
+            true if io::stdin().is_terminal() => CONSOLE,
+            true => PIPE,
+            false => 0,
+        };
+        let shared = Arc::new(Shared::create(&library, input).map_err(tracing("preparing the library"))?);
         let job = Job::create().map_err(tracing("making a job"))?;
         let reported = Arc::new(Reported::new(sink));
 
@@ -81,11 +87,6 @@ impl Tracee {
         }
         if let Err(refusal) = shared.install(process) {
             gaps.push(GapReport { gap: Gap::NotInstrumented, detail: format!("{name}{}", why(refusal)) });
-        }
-        // Whether a stream is read from can't be told.
-        for &number in &command.streams {
-            let event = Event::StreamUsed(number);
-            reported.sink.record(&Record { pid: child.id(), time_ns: now_ns(), event });
         }
         resume(process).map_err(tracing("starting the process"))?;
         let background = command.background;
@@ -221,6 +222,9 @@ impl Sink for Reported {
         match record.event {
             Event::Access(access) => match self.known(&access.path.pieces().concat()) {
                 Known::File(path) => pass(Event::Access(Access { path: Joined::absolute(&path), ..access })),
+                Known::Nothing if is_console_input(&access.path.pieces().concat()) => {
+                    pass(Event::StreamUsed(0))
+                }
                 Known::Nothing => {}
                 Known::Unknown => pass(Event::Gap(Gap::UnresolvedDirectory)),
             },
@@ -241,6 +245,12 @@ impl Sink for Reported {
             event => pass(event),
         }
     }
+}
+
+/// Whether a name is what was typed at the console, by whatever handle.
+fn is_console_input(raw: &[u8]) -> bool {
+    let raw = raw.to_ascii_lowercase();
+    raw.ends_with(b"/conin$") || raw.ends_with(b"/condrv/currentin")
 }
 
 /// What the kernel calls the volumes that have letters.

@@ -8,7 +8,7 @@ use shm_protocol::calls::windows::{Call, Needed};
 use shm_protocol::record::{Event, Exit};
 
 use crate::inject::Target;
-use crate::names::Name;
+use crate::names::{LONGEST, Name};
 use crate::nt::{
     ACCESS_VIOLATION, BasicInformation, Handle, MISALIGNED, NAME_NOT_FOUND, NO_SUCH_FILE, NOT_IMPLEMENTED,
     ObjectAttributes, PATH_NOT_FOUND, Status, THIS_PROCESS, UnicodeString, function,
@@ -524,6 +524,9 @@ extern "system" fn NtDeviceIoControlFile(
     if NETWORK.contains(&code) {
         report::event(Event::Network(b"a socket"));
     }
+    if !report::only_asks_console(code, input, input_length) {
+        report::input_used(handle);
+    }
     call_original!(NtDeviceIoControlFile(
         handle => Handle,
         event => Handle,
@@ -535,6 +538,57 @@ extern "system" fn NtDeviceIoControlFile(
         input_length => u32,
         output => *mut c_void,
         output_length => u32,
+    ))
+}
+
+#[allow(non_snake_case, clippy::too_many_arguments, reason = "as Windows has it")]
+extern "system" fn NtReadFile(
+    handle: Handle,
+    event: Handle,
+    routine: *const c_void,
+    context: *const c_void,
+    io: *mut c_void,
+    buffer: *mut c_void,
+    length: u32,
+    offset: *const i64,
+    key: *const u32,
+) -> Status {
+    report::input_used(handle);
+    call_original!(NtReadFile(
+        handle => Handle,
+        event => Handle,
+        routine => *const c_void,
+        context => *const c_void,
+        io => *mut c_void,
+        buffer => *mut c_void,
+        length => u32,
+        offset => *const i64,
+        key => *const u32,
+    ))
+}
+
+#[allow(non_snake_case, reason = "as Windows has it")]
+extern "system" fn NtDuplicateObject(
+    from: Handle,
+    handle: Handle,
+    to: Handle,
+    there: *mut Handle,
+    access: u32,
+    attributes: u32,
+    options: u32,
+) -> Status {
+    // What is then read by another handle is not known from this one.
+    if from == THIS_PROCESS && to == THIS_PROCESS {
+        report::input_used(handle);
+    }
+    call_original!(NtDuplicateObject(
+        from => Handle,
+        handle => Handle,
+        to => Handle,
+        there => *mut Handle,
+        access => u32,
+        attributes => u32,
+        options => u32,
     ))
 }
 
@@ -605,19 +659,11 @@ impl Name {
         }
     }
 
-    /// What stands at this path, as far as it can be asked for: by its bytes, where they are plain.
+    /// What stands at this path.
     fn before(&self) -> Before {
-        const MOST: usize = 1024;
-        let mut units = [0_u16; MOST];
-        let bytes = self.bytes().unwrap_or_default();
-        let is_plain = !bytes.is_empty() && bytes.len() <= MOST && bytes.is_ascii();
-        if !is_plain {
-            return Before::Unknown;
-        }
-        for (unit, &byte) in units.iter_mut().zip(bytes) {
-            *unit = u16::from(if byte == b'/' { b'\\' } else { byte });
-        }
-        let length = bytes.len().wrapping_mul(2) as u16;
+        let mut units = [0_u16; LONGEST];
+        let Some(count) = self.units(&mut units) else { return Before::Unknown };
+        let length = count.wrapping_mul(2) as u16;
         let name = UnicodeString { length, maximum: length, buffer: units.as_ptr() };
         let attributes = ObjectAttributes {
             length: size_of::<ObjectAttributes>() as u32,

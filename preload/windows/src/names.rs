@@ -6,20 +6,25 @@ use shm_protocol::calls::windows::Needed;
 
 use crate::needed;
 use crate::nt::{Handle, ObjectAttributes, Status, UnicodeString, function};
+use crate::report::{CONSOLE_DEVICE, NAMED_PIPE, device_of};
 
 /// Bytes that a name may have: as many as a record carries of a path.
 const MOST: usize = 2 * 4096;
+
+/// Units of a name that is asked for by itself.
+pub(crate) const LONGEST: usize = 2048;
 
 /// A name in the making.
 pub(crate) struct Name {
     bytes: [MaybeUninit<u8>; MOST],
     length: usize,
     is_whole: bool,
+    is_no_file: bool,
 }
 
 impl Name {
     pub(crate) const fn new() -> Self {
-        Self { bytes: [MaybeUninit::uninit(); MOST], length: 0, is_whole: true }
+        Self { bytes: [MaybeUninit::uninit(); MOST], length: 0, is_whole: true, is_no_file: false }
     }
 
     /// The bytes, unless some were lost or there are none.
@@ -27,6 +32,11 @@ impl Name {
         let bytes = self.bytes.get(..self.length).filter(|bytes| self.is_whole && !bytes.is_empty())?;
         // SAFETY: `push` has written the first `length` bytes.
         Some(unsafe { &*(&raw const *bytes as *const [u8]) })
+    }
+
+    /// Whether it is known to name no file.
+    pub(crate) fn is_no_file(&self) -> bool {
+        self.is_no_file
     }
 
     /// The bytes, as far as there was room.
@@ -71,6 +81,39 @@ impl Name {
         if let Some(first) = high {
             self.push_code(first);
         }
+    }
+
+    /// Writes the name to `units` as Windows has it; says how many there are, or `None` where there is no room.
+    pub(crate) fn units(&self, units: &mut [u16; LONGEST]) -> Option<usize> {
+        let (mut bytes, mut count) = (self.bytes()?, 0_usize);
+        let mut put = |unit: u32| -> Option<()> {
+            *units.get_mut(count)? = unit as u16;
+            count = count.wrapping_add(1);
+            Some(())
+        };
+        while let Some((&first, mut rest)) = bytes.split_first() {
+            let (mut code, more) = match first {
+                b'/' => (u32::from(b'\\'), 0),
+                0..0x80 => (u32::from(first), 0),
+                0x80..0xe0 => (u32::from(first & 0x1f), 1),
+                0xe0..0xf0 => (u32::from(first & 0x0f), 2),
+                _ => (u32::from(first & 0x07), 3),
+            };
+            for _ in 0..more {
+                let (&next, behind) = rest.split_first()?;
+                code = code << 6 | u32::from(next & 0x3f);
+                rest = behind;
+            }
+            bytes = rest;
+            match code.checked_sub(0x1_0000) {
+                None => put(code)?,
+                Some(above) => {
+                    put(0xd800 | above >> 10)?;
+                    put(0xdc00 | above & 0x3ff)?;
+                }
+            }
+        }
+        Some(count)
     }
 
     fn push_code(&mut self, code: u32) {
@@ -145,6 +188,8 @@ impl Name {
         // SAFETY: as the caller says.
         let attributes = unsafe { attributes.read_unaligned() };
         if attributes.root != 0 && !self.push_handle(attributes.root) {
+            // A console's parts are named from it.
+            self.is_no_file = matches!(device_of(attributes.root), Some(NAMED_PIPE | CONSOLE_DEVICE));
             self.is_whole = false;
         }
         if attributes.name.is_null() {

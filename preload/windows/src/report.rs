@@ -1,18 +1,20 @@
 //! From what a hook has seen to a record in the ring.
 
 use core::arch::asm;
+use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Gap, Outcome};
 use shm_protocol::calls::Call;
 use shm_protocol::calls::windows::Needed;
+use shm_protocol::guest::{CONSOLE, PIPE};
 use shm_protocol::path::Joined;
 use shm_protocol::record::{ARGV_MAX, Event, Image, Record};
 use shm_protocol::ring::{self, Moment, Ring, Seat, System, words_from_mapping};
 
 use crate::dedup::{Seen, hash};
 use crate::names::Name;
-use crate::nt::{Handle, Status, UnicodeString, function};
+use crate::nt::{Handle, Status, THIS_PROCESS, UnicodeString, function};
 use crate::{SESSION, needed};
 
 /// Places in the ring, shared by threads whose numbers agree in these bits.
@@ -125,14 +127,93 @@ const CURRENT_DIRECTORY: usize = 0x38;
 const IMAGE: usize = 0x60;
 const COMMAND_LINE: usize = 0x70;
 
-fn introduce(ring: &Ring<'_>) {
+const STANDARD_INPUT: usize = 0x20;
+
+/// Where the process parameters are.
+fn parameters() -> usize {
     /// Of the PEB in the TEB, of the parameters in the PEB.
     const PEB: usize = 0x60;
     const PARAMETERS: usize = 0x20;
-    let time_ns = now_ns();
     let peb = of_thread(PEB);
     // SAFETY: the PEB is there before the first instruction of a process, and so are its parameters.
-    let parameters = unsafe { ((peb.wrapping_add(PARAMETERS)) as *const usize).read() };
+    unsafe { ((peb.wrapping_add(PARAMETERS)) as *const usize).read() }
+}
+
+/// What kind of device an open handle is of; `None` if that can't be told.
+pub(crate) fn device_of(handle: Handle) -> Option<u32> {
+    type Query = unsafe extern "system" fn(Handle, *mut [usize; 2], *mut [u32; 2], u32, u32) -> Status;
+    /// `FileFsDeviceInformation`.
+    const DEVICE: u32 = 4;
+    let (mut io, mut device) = ([0; 2], [0; 2]);
+    let query = function!(needed(Needed::NtQueryVolumeInformationFile), Query)?;
+    // SAFETY: both are writable, and the second is as long as said.
+    let status = unsafe { query(handle, &raw mut io, &raw mut device, size_of_val(&device) as u32, DEVICE) };
+    (status >= 0).then_some(device[0])
+}
+
+/// `FILE_DEVICE_NAMED_PIPE`.
+pub(crate) const NAMED_PIPE: u32 = 0x11;
+/// `FILE_DEVICE_CONSOLE`.
+pub(crate) const CONSOLE_DEVICE: u32 = 0x50;
+
+/// Reports that this process uses its standard input, if `handle` is that, and it may be the run's.
+pub(crate) fn input_used(handle: Handle) {
+    const DISK: u32 = 7;
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    let input = SESSION.input.load(Ordering::Relaxed);
+    if input == 0 || TOLD.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    // SAFETY: the parameters are there, and longer than this.
+    if handle != unsafe { (parameters().wrapping_add(STANDARD_INPUT) as *const usize).read() } {
+        return;
+    }
+    // What is neither, a device of whatever kind, may be a console.
+    let is_the_runs = match device_of(handle) {
+        Some(DISK) => false,
+        Some(NAMED_PIPE) => input == PIPE,
+        _ => input == CONSOLE,
+    };
+    if is_the_runs {
+        TOLD.store(1, Ordering::Relaxed);
+        event(Event::StreamUsed(0));
+    }
+}
+
+/// Whether a call to a device asks a console for nothing that was typed: its mode, its code page, how much waits. The number of
+/// what is asked is in the first word of the first buffer (conmsgl1.h of Windows Terminal), Wine's is the call's own.
+pub(crate) fn only_asks_console(code: u32, input: *const c_void, length: u32) -> bool {
+    /// `IOCTL_CONDRV_ISSUE_USER_IO`.
+    const ISSUE: u32 = 0x50_0016;
+    /// What is asked without taking anything.
+    const ASKS: [u32; 4] = [0x0100_0000, 0x0100_0001, 0x0100_0002, 0x0100_0003];
+    /// What programs ask Wine at their start, seen there: the mode.
+    const OF_WINE: u32 = 0x0050_403c;
+    type Read = unsafe extern "system" fn(Handle, *const c_void, *mut c_void, usize, *mut usize) -> Status;
+    if SESSION.input.load(Ordering::Relaxed) != CONSOLE || code == OF_WINE {
+        return true;
+    }
+    let Some(read) = function!(needed(Needed::NtReadVirtualMemory), Read) else { return false };
+    // Asked of the system, so that what is no pointer is an error.
+    let word = |address: usize, bytes: usize| {
+        let (mut word, mut count) = (0_usize, 0);
+        let place = (&raw mut word).cast();
+        // SAFETY: `word` has room for as much.
+        let status = unsafe { read(THIS_PROCESS, address as *const c_void, place, bytes, &raw mut count) };
+        (status >= 0).then_some(word)
+    };
+    /// A handle, two counts, and the first buffer's length come before its address.
+    const ADDRESS_AT: usize = 24;
+    let asked = || {
+        let buffer = word((input as usize).wrapping_add(ADDRESS_AT), size_of::<usize>())?;
+        word(buffer, size_of::<u32>())
+    };
+    code == ISSUE && length as usize >= 32 && asked().is_some_and(|asked| ASKS.contains(&(asked as u32)))
+}
+
+fn introduce(ring: &Ring<'_>) {
+    let time_ns = now_ns();
+    let parameters = parameters();
     let string = |offset: usize| {
         let place = parameters.wrapping_add(offset) as *const UnicodeString;
         // SAFETY: as above.
@@ -188,7 +269,7 @@ pub(crate) fn look(
     follow: bool,
     name: &Name,
 ) {
-    let Some((ring, moment)) = begun else { return };
+    let Some((ring, moment)) = begun.filter(|_| !name.is_no_file()) else { return };
     let Some(path) = name.bytes() else {
         write(&ring, now_ns(), Event::Gap(Gap::UnreadablePath));
         return;
@@ -225,7 +306,7 @@ pub(crate) struct Changed {
 
 /// A change that was made, or refused.
 pub(crate) fn change(begun: Option<(Ring<'static>, u64)>, changed: Changed, name: &Name) {
-    let Some((ring, time_ns)) = begun else { return };
+    let Some((ring, time_ns)) = begun.filter(|_| !name.is_no_file()) else { return };
     let Changed { call, kind, effect, before, outcome, follow } = changed;
     match name.bytes() {
         Some(path) => {
