@@ -541,7 +541,9 @@ impl Judge<'_> {
             | InputState::Unreadable { .. }
             | InputState::Symlink { .. } => match aim {
                 Aim::ModeBefore(_) => {
+                    let as_it_was = |change: &Change| change.is_old_content(state);
                     self.now(&place.path).is_none_or(|now| now.mtime_ns >= self.facts.started)
+                        && !self.changes.get(&place.path).is_some_and(as_it_was)
                 }
                 // What the run changed itself is taken as it is only where it is declared not to matter.
                 Aim::Plain
@@ -588,7 +590,9 @@ impl Judge<'_> {
         if now.mtime_ns < self.facts.started {
             return Ok(());
         }
-        if !loose && self.changes.names_in(directory).is_none() {
+        // The run may have set its times.
+        let touched = self.changes.get(directory).is_some_and(|change| change.metadata_ns.is_some());
+        if !loose && !touched && self.changes.names_in(directory).is_none() {
             return Err(self.meanwhile(directory, process));
         }
         for (name, file_type) in crate::fingerprint::entries(&files::path_of(directory)).unwrap_or_default() {

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use tracerun_tests::have;
 use tracerun_tests::sandbox::Sandbox;
 
 fn sh(script: &str) -> [&str; 3] {
@@ -278,4 +279,24 @@ fn a_run_that_writes_through_one_name_of_a_file_with_several_is_not_cached() {
     let script = sh("echo 2 > a");
     assert_eq!(sandbox.run(&script).outcome(), "uncached");
     assert_eq!(sandbox.read("b"), "2\n");
+}
+
+#[test]
+fn who_sets_the_times_of_what_it_has_read_is_not_taken_for_somebody_else() {
+    let sandbox = Sandbox::new();
+    sandbox.write("f", "one");
+    sandbox.write("d/entry", "");
+    let script = "import os; print(open('f').read(), os.listdir('d')); os.utime('f'); os.utime('d'); \
+                  os.utime(os.open('f', os.O_RDONLY))";
+    let python = ["/usr/bin/python3", "-c", script];
+    if !have("/usr/bin/python3") {
+        return;
+    }
+    sandbox.run(&python).assert_stored();
+    sandbox.run(&python).assert_hit();
+    sandbox.write("f", "two");
+    sandbox.run(&python).assert_stored();
+    sandbox.write("d/other", "");
+    sandbox.run(&python).assert_stored();
+    sandbox.run(&python).assert_hit();
 }

@@ -67,6 +67,11 @@ impl Change {
         Some(InputState::File { digest: self.old?, mode: mode_counts })
     }
 
+    /// Whether this is the content of what stood there before.
+    pub(super) fn is_old_content(&self, state: &InputState) -> bool {
+        self.old.is_some_and(|old| matches!(state, InputState::File { digest, .. } if *digest == old))
+    }
+
     /// Whether what is left is what was there, as far as permission bits tell.
     pub(super) fn same_mode(&self, left: &Left) -> bool {
         let Left::Mode(mode) = left else { return false };

@@ -350,7 +350,9 @@ impl<'a> Judgement<'a> {
             _ if absent => Effect::Replace,
             other => other,
         };
-        if effect != Effect::Metadata && matches!(look.before, Before::File(_)) {
+        // Once its times are set they do not tell any more whether its content is what it was.
+        let hides = matches!(call, Call::utimensat | Call::utime | Call::utimes | Call::futimesat);
+        if (effect != Effect::Metadata || hides) && matches!(look.before, Before::File(_)) {
             if look.stat.is_some_and(|stat| stat.st_size > LARGE) {
                 (self.held.takes_long)();
             }
