@@ -123,6 +123,13 @@ pub(crate) enum Command {
     /// Which runs and processes read, wrote or looked for PATH
     Who(WhoArguments),
 
+    /// Whether CMD reads and writes only what is declared: exits with 1 if it does not
+    ///
+    /// Globs are relative to the current folder, cover what lies below, and take back what they cover if they begin with !. Installed
+    /// packages, version control and the caches of tools (node_modules, .git, .turbo, .nx, .cache, __pycache__) are left
+    /// out.
+    Check(CheckArguments),
+
     /// The cache folder
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -468,6 +475,52 @@ fn kind_named(name: &str) -> Result<AccessKind, String> {
         .into_iter()
         .find(|kind| kind.name() == name)
         .ok_or_else(|| format!("known are {}", known()))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) capture: CaptureOptions,
+
+    /// What CMD may read
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) inputs: Vec<String>,
+
+    /// What CMD may write
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) outputs: Vec<String>,
+
+    /// What the configuration of a task runner declares, besides: turbo#TASK
+    #[arg(long, value_name = "TOOL#TASK")]
+    pub(crate) from: Option<String>,
+
+    /// Print the globs to add as well
+    #[arg(long)]
+    pub(crate) fix: bool,
+
+    /// The form of the findings
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+
+    /// Where to write the findings [default: standard error, after the command has ended]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) argv: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 #[derive(Debug, Args)]

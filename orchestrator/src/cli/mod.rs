@@ -2,6 +2,8 @@
 
 mod arguments;
 mod cache;
+mod check;
+mod declared;
 mod diff;
 mod doctor;
 mod explain;
@@ -57,6 +59,8 @@ enum Failure {
     Run(#[from] RunError),
     #[error("no folder for the cache: set --cache-dir, TRACERUN_CACHE_DIR or HOME")]
     NoCacheFolder,
+    #[error("{0}")]
+    Declared(String),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("can't write the report: {0}")]
@@ -103,6 +107,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Show(arguments)) => history::show(&arguments, &common),
         Some(Command::List(arguments)) => history::list(&arguments, &common),
         Some(Command::Who(arguments)) => who::who(&arguments, &common),
+        Some(Command::Check(arguments)) => check::check(arguments, &common),
         Some(Command::Cache(command)) => cache::cache(command, &common),
         Some(Command::Doctor) => {
             let place = Place::find(&common)?;

@@ -1,5 +1,6 @@
 //! `tracerun trace -- CMD`: runs, never caches, and reports what was touched.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::Stdio;
@@ -12,25 +13,54 @@ use shm_protocol::record::Exit;
 use tracerun::declarations::BadGlob;
 use tracerun::report;
 use tracerun::report::filter::Filter;
-use tracerun::run::{self, RunError};
+use tracerun::run::{self, RunError, Traced};
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::Trace;
 
-use super::arguments::{Common, Format, ReportOptions, TraceArguments, ViewArgument};
+use super::arguments::{CaptureOptions, Common, Format, ReportOptions, TraceArguments, ViewArgument};
 use super::{Failure, Place, create_file, say, write_to};
 
 pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
+    let output = arguments.report.output.as_deref();
+    let file = output.map(create_file).transpose()?;
+    let root = place.root.clone();
+    let filter = filter(&arguments.report, &place.cwd)?;
+    let mut traced = run(place, arguments.argv, arguments.capture, common)?;
+    filter.apply(&mut traced.trace);
+    match output.zip(file) {
+        Some((path, file)) => {
+            write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, file));
+            if !common.quiet {
+                say(&report::text::headline(&traced.trace));
+            }
+        }
+        None => {
+            let mut err = BufWriter::new(io::stderr().lock());
+            // That nobody hears it is no failure of the command.
+            let _ = write(&traced.trace, &arguments.report, &root, &mut err).and_then(|()| err.flush());
+        }
+    }
+    // This process ends now: taking a hundred thousand paths apart first would take longer than that.
+    std::mem::forget(traced.trace);
+    Ok(traced.exit)
+}
+
+/// Runs a command as it would run without us, and traces it.
+pub(super) fn run(
+    place: Place,
+    argv: Vec<OsString>,
+    capture: CaptureOptions,
+    common: &Common,
+) -> Result<Traced, Failure> {
     // Only the preload library is taken from there.
     let store = place.open_store();
     if let (Err(error), false) = (&store, common.quiet) {
         say(&format!("warning: {error}: tracing without the preload library"));
     }
-    let capture = place.capture(arguments.capture, store.ok().as_ref(), common);
-    let output = arguments.report.output.as_deref();
-    let file = output.map(create_file).transpose()?;
+    let capture = place.capture(capture, store.ok().as_ref(), common);
     let task = Task {
-        argv: arguments.argv,
+        argv,
         cwd: place.cwd,
         root: place.root,
         environment: std::env::vars_os().collect(),
@@ -43,25 +73,7 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         named_inputs: None,
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
-    let filter = filter(&arguments.report, &task.cwd)?;
-    let mut traced = run::trace(&task, &capture, streams, None, &mut follow)?;
-    filter.apply(&mut traced.trace);
-    match output.zip(file) {
-        Some((path, file)) => {
-            write_to(path, file, |file| write(&traced.trace, &arguments.report, &task.root, file));
-            if !common.quiet {
-                say(&report::text::headline(&traced.trace));
-            }
-        }
-        None => {
-            let mut err = BufWriter::new(io::stderr().lock());
-            // That nobody hears it is no failure of the command.
-            let _ = write(&traced.trace, &arguments.report, &task.root, &mut err).and_then(|()| err.flush());
-        }
-    }
-    // This process ends now: taking a hundred thousand paths apart first would take longer than that.
-    std::mem::forget(traced.trace);
-    Ok(traced.exit)
+    Ok(run::trace(&task, &capture, streams, None, &mut follow)?)
 }
 
 /// The part of a trace that the options ask for.

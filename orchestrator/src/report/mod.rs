@@ -1,5 +1,6 @@
 //! A trace written for people and for programs: the formats of `trace` and `show`.
 
+pub mod check;
 pub mod depfile;
 pub mod exports;
 pub mod filter;

@@ -1,0 +1,106 @@
+//! `tracerun check`: what is declared of a command against what it does.
+
+use serde_json::Value;
+use tracerun_tests::sandbox::{Ran, Sandbox};
+
+/// What a package of a monorepo builds itself with: it reads a file that its declarations forget.
+const BUILD: &str = "mkdir -p dist; cat src/main.js ../../shared.json src/main.js >dist/out.js; \
+     echo scratch >tmp.txt; rm tmp.txt; cat dist/out.js >/dev/null; cat node_modules/dep/index.js >/dev/null; ls src >/dev/null";
+
+fn monorepo() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "turbo.json",
+        r#"{
+          // What all packages do.
+          "tasks": {
+            "build": { "inputs": ["src/**", "!src/**/*.md"], "outputs": ["dist/**"] },
+            "other#build": { "outputs": ["elsewhere/**"] }, /* not this one */
+          },
+        }"#,
+    );
+    sandbox.write("shared.json", "{}\n");
+    sandbox.write("packages/app/package.json", r#"{"name": "app"}"#);
+    sandbox.write("packages/app/src/main.js", "main\n");
+    sandbox.write("packages/app/node_modules/dep/index.js", "dep\n");
+    sandbox
+}
+
+fn check(sandbox: &Sandbox, options: &[&str], script: &str) -> Ran {
+    let mut command = sandbox.command(tracerun_tests::tracerun());
+    command.current_dir(sandbox.path("packages/app"));
+    command.arg("check").args(options).args(["--", "sh", "-c", script]);
+    let output = command.output().expect("tracerun runs");
+    Ran {
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        status: output.status.code().expect("a status"),
+        summary: Value::Null,
+    }
+}
+
+#[test]
+fn a_forgotten_input_of_a_turborepo_is_found_with_the_process_and_passes_once_it_is_declared() {
+    let sandbox = monorepo();
+    let found = check(&sandbox, &["--from", "turbo#build", "--fix"], BUILD);
+    assert_eq!(found.status, 1, "{found:?}");
+    let line = found.stderr.lines().find(|line| line.starts_with("undeclared read")).expect("a finding");
+    assert!(line.contains("  ../../shared.json  [") && line.contains("] cat src/main.js"), "{line}");
+    assert_eq!(found.stderr.lines().filter(|line| line.starts_with("un")).count(), 1, "{found:?}");
+    let fix = found.stderr.lines().find_map(|line| line.strip_prefix("add to inputs: ")).expect("globs");
+    let globs: Vec<String> = serde_json::from_str(fix).expect("JSON");
+    let mut options = vec!["--from", "turbo#build"];
+    globs.iter().for_each(|glob| options.extend(["--inputs", glob]));
+    let passed = check(&sandbox, &options, BUILD);
+    assert_eq!(passed.status, 0, "{passed:?}");
+    assert!(passed.stderr.starts_with("0 findings; "), "{passed:?}");
+}
+
+#[test]
+fn writes_and_what_nothing_uses_are_found_too_in_every_form() {
+    let sandbox = monorepo();
+    let script = "cat src/main.js >out,1.js; rm -f package.json";
+    let options = ["--inputs", "src", "--inputs", "docs/**", "--outputs", "dist"];
+    let with = |form: &str| check(&sandbox, &[&options[..], &["--format", form]].concat(), script);
+    let json = with("json");
+    sandbox.write("packages/app/package.json", "{}");
+    let told: Value = serde_json::from_str(&json.stderr).expect("JSON");
+    let findings = told["findings"].as_array().expect("a list");
+    let kinds: Vec<(&str, &str)> = findings
+        .iter()
+        .map(|one| (one["kind"].as_str().expect("text"), one["path"].as_str().expect("text")))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ("undeclared-write", "out,1.js"),
+            ("undeclared-write", "package.json"),
+            ("unused-input", "docs/**"),
+            ("unused-output", "dist"),
+        ]
+    );
+    assert_eq!((json.status, told["complete"].as_bool()), (1, Some(true)));
+    let github = with("github").stderr;
+    assert!(github.contains("::error file=packages/app/out%2C1.js,title=undeclared write::"), "{github}");
+    let sarif: Value = serde_json::from_str(&with("sarif").stderr).expect("JSON");
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "undeclared-write");
+    assert_eq!(
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "packages/app/out%2C1.js"
+    );
+}
+
+#[test]
+fn the_status_of_a_command_that_fails_is_its_own_and_bad_declarations_are_told() {
+    let sandbox = monorepo();
+    assert_eq!(check(&sandbox, &[], "cat src/main.js; exit 7").status, 7);
+    for (options, said) in [
+        (["--from", "turbo#deploy"], "no turbo.json from here up to the root has this task"),
+        (["--from", "make"], "it is of the form turbo#TASK"),
+        (["--inputs", "a{"], "a{"),
+    ] {
+        let refused = check(&sandbox, &options, "true");
+        assert!(refused.status == 125 && refused.stderr.contains(said), "{refused:?}");
+    }
+}
