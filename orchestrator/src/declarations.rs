@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Candidate, Glob, GlobBuilder, GlobMatcher};
 use platform::files;
 
 use crate::bytes::{self, Bytes};
@@ -178,13 +178,39 @@ fn is_under(path: &[u8], told: &HashSet<Bytes>) -> bool {
 /// Globs in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Globs {
-    set: GlobSet,
-    /// For each glob of the set, whether it ignores rather than takes back.
-    ignores: Vec<bool>,
+    rules: Vec<Rule>,
     /// How many of them come before what tools declare; the others come after.
     first: usize,
-    /// Where what each of them matches begins: as much of it as has no wildcard.
-    beginnings: Vec<Vec<u8>>,
+}
+
+/// What one glob says.
+#[derive(Clone, Debug)]
+struct Rule {
+    /// Where what it matches begins: as much of it as has no wildcard.
+    beginning: Vec<u8>,
+    /// The whole of it, if it has wildcards.
+    pattern: Option<Pattern>,
+    /// Whether it ignores rather than takes back.
+    ignores: bool,
+}
+
+/// A glob that is made ready when it is first needed: that takes longer than all else about it, and most never are.
+#[derive(Clone, Debug)]
+struct Pattern {
+    glob: Glob,
+    matcher: OnceLock<GlobMatcher>,
+}
+
+impl Rule {
+    /// Whether it matches the path or a folder that the path lies under.
+    fn covers(&self, path: &[u8]) -> bool {
+        bytes::is_within(path, &self.beginning)
+            && self.pattern.as_ref().is_none_or(|Pattern { glob, matcher }| {
+                let matcher = matcher.get_or_init(|| glob.compile_matcher());
+                bytes::ancestors(path)
+                    .any(|path| matcher.is_match_candidate(&Candidate::new(&files::name_of(path))))
+            })
+    }
 }
 
 impl Globs {
@@ -195,12 +221,11 @@ impl Globs {
         root: &Path,
         home: Option<&Path>,
     ) -> Result<Self, BadGlob> {
-        let mut set = GlobSetBuilder::new();
-        let (mut ignores, mut users, mut beginnings) = (Vec::new(), 0, Vec::new());
+        let (mut rules, mut users) = (Vec::new(), 0);
         let first = first.into_iter().map(|glob| (glob, false));
         for (glob, is_users) in first.chain(then.into_iter().map(|glob| (glob, true))) {
             let bad = |why: String| BadGlob { glob: glob.to_owned(), why };
-            let (pattern, ignore) = glob.strip_prefix('!').map_or((glob, true), |rest| (rest, false));
+            let (pattern, ignores) = glob.strip_prefix('!').map_or((glob, true), |rest| (rest, false));
             let (base, pattern) = match (pattern.strip_prefix("~/"), home) {
                 (Some(rest), Some(home)) => (Some(home), rest),
                 (Some(_), None) => continue,
@@ -225,26 +250,26 @@ impl Globs {
                 Some(Err(_)) => return Err(bad("the folder it is relative to is not UTF-8".to_owned())),
             };
             let built = GlobBuilder::new(&absolute).literal_separator(true).backslash_escape(true).build();
-            set.add(built.map_err(|error| bad(error.kind().to_string()))?);
-            ignores.push(ignore);
+            let glob = built.map_err(|error| bad(error.kind().to_string()))?;
             users += usize::from(is_users);
             let plain = |component: &&str| !component.contains(['*', '?', '[', '{', '\\']);
             let start = base.map_or(b"/".into(), files::bytes_of_path);
             let components = trimmed.split('/').filter(|component| !component.is_empty());
-            beginnings.push(
-                components
-                    .take_while(plain)
-                    .fold(start.to_vec(), |path, name| bytes::join(&path, name.as_bytes())),
-            );
+            let beginning = components
+                .clone()
+                .take_while(plain)
+                .fold(start.to_vec(), |path, name| bytes::join(&path, name.as_bytes()));
+            let pattern =
+                (!components.clone().all(|name| plain(&name))).then(|| Pattern { glob, matcher: OnceLock::new() });
+            rules.push(Rule { beginning, pattern, ignores });
         }
-        let set = set.build().map_err(|error| BadGlob { glob: String::new(), why: error.to_string() })?;
-        let first = ignores.len() - users;
-        Ok(Self { set, ignores, first, beginnings })
+        let first = rules.len() - users;
+        Ok(Self { rules, first })
     }
 
     /// Where what each of them matches begins.
-    pub(crate) fn beginnings(&self) -> &[Vec<u8>] {
-        &self.beginnings
+    pub(crate) fn beginnings(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.rules.iter().map(|rule| &rule.beginning)
     }
 
     /// Whether a path is covered by these globs alone.
@@ -254,15 +279,11 @@ impl Globs {
 
     /// Whether a path is ignored, by these globs and by what tools said.
     fn cover(&self, path: &[u8], told: &HashSet<Bytes>) -> bool {
-        let mut last = None;
-        let mut matching = Vec::new();
-        for path in bytes::ancestors(path) {
-            self.set.matches_candidate_into(&Candidate::new(&files::name_of(path)), &mut matching);
-            last = last.max(matching.last().copied());
-        }
-        match last {
-            Some(index) if index >= self.first => self.ignores[index],
-            _ => last.is_some_and(|index| self.ignores[index]) || is_under(path, told),
+        let last = self.rules.iter().rposition(|rule| rule.covers(path));
+        let ignores = last.map(|index| self.rules[index].ignores);
+        match (last, ignores) {
+            (Some(index), Some(ignores)) if index >= self.first => ignores,
+            _ => ignores == Some(true) || is_under(path, told),
         }
     }
 }

@@ -70,11 +70,12 @@ pub fn named_inputs(task: &Task, known: &KnownDigests, own: &Path) -> Result<Opt
     let counts = |path: &[u8]| named.match_any(path) && !not.match_any(path);
     let mut observer = Observer::new(&declarations, known);
     let mut found = NamedInputs::new();
-    let mut paths = named.beginnings().to_vec();
+    let beginnings: Vec<_> = named.beginnings().cloned().collect();
+    let mut paths = beginnings.clone();
     paths.sort();
     paths.dedup();
     while let Some(path) = paths.pop() {
-        let is_beginning = named.beginnings().contains(&path);
+        let is_beginning = beginnings.contains(&path);
         if not.match_any(&path) || !is_beginning && (path == own || bytes::name(&path) == b".git") {
             continue;
         }

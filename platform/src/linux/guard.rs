@@ -63,7 +63,7 @@ impl Drop for InHand {
 pub(super) struct Guard {
     pid: libc::pid_t,
     /// Held open as long as tracerun is there to answer.
-    here: PipeWriter,
+    here: Option<PipeWriter>,
 }
 
 impl Guard {
@@ -81,20 +81,19 @@ impl Guard {
                 // SAFETY: ends the process without running anything of its parent's.
                 unsafe { libc::_exit(0) }
             }
-            pid => Ok(Self { pid, here }),
+            pid => Ok(Self { pid, here: Some(here) }),
         }
     }
 
-    /// Ends the guard of a tree that is gone.
-    pub(super) fn dismiss(self) {
-        drop(self.here);
-        // SAFETY: the pid is that of our own child, which has not been waited for, and wants no status.
-        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
+    /// Has it let go on what is left of the tree, and end once nothing is. No call may be in hand.
+    pub(super) fn take_over(&mut self) {
+        self.here = None;
     }
 
-    /// Leaves what is left of the tree to the guard. No call may be in hand.
-    pub(super) fn take_over(self) {
-        drop(self.here);
+    /// Waits for it to end.
+    pub(super) fn wait(self) {
+        // SAFETY: the pid is that of our own child, which has not been waited for, and wants no status.
+        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
     }
 }
 

@@ -7,10 +7,12 @@ use std::os::unix::thread::JoinHandleExt;
 use std::process::{self, Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::{self, Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use libc::sock_filter;
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 use shm_protocol::access::Gap;
 use shm_protocol::record::Exit;
 
@@ -22,7 +24,10 @@ use crate::tracing::{Background, CaptureReport, GapReport};
 
 /// How many threads serve held calls at the same time: each keeps up with what several CPUs do.
 fn threads_at_once() -> usize {
-    thread::available_parallelism().map_or(1, |cpus| cpus.get() / 4).clamp(1, 16)
+    let cpus = sched_getaffinity(Pid::from_raw(0)).map_or(1, |set| {
+        (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or_default()).count()
+    });
+    (cpus / 4).clamp(1, 16)
 }
 
 /// The server with its threads.
@@ -72,6 +77,10 @@ impl Net {
         let in_hand = InHand::new().map_err(NetError::Refused)?;
         let (sender, receiver) = mpsc::channel();
         let first = Builder::new().name("supervisor".into()).spawn(move || {
+            // While the child comes into being.
+            if let Some(ring) = &orders.ring {
+                ring.tell_call_sites();
+            }
             let server = match greet(report, |listener, pid| {
                 let supervisor = Supervisor::new(pid, orders)?;
                 Ok(Server::new(supervisor, Listener::new(listener), threads_at_once(), in_hand))
@@ -132,17 +141,19 @@ impl Net {
 
     /// Waits up to `grace` for the whole tree to be gone. What is still there then is killed, or goes on without being
     /// looked at, its calls let through by the guard.
-    pub(super) fn finish(self, grace: Duration, background: Background, report: &mut CaptureReport) {
+    pub(super) fn finish(mut self, grace: Duration, background: Background, report: &mut CaptureReport) {
         let Server { supervisor, listener, .. } = &*self.server;
         let ended = listener.wait_for_end(grace) || background == Background::Kill && self.kill();
+        if ended {
+            // It ends while the rest is seen to.
+            self.guard.take_over();
+        }
         // The last of its calls is over before a process has ended.
         supervisor.attend_last_ends(if ended { DYING } else { Duration::ZERO });
         if let Some(undertaker) = self.undertaker {
             undertaker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
-        if ended {
-            self.guard.dismiss();
-        } else {
+        if !ended {
             report.survivors = supervisor.survivors();
             if report.survivors.is_empty() {
                 // It has done nothing yet that would have told of it.
@@ -160,6 +171,9 @@ impl Net {
                 }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
+        }
+        if ended {
+            self.guard.wait();
         }
     }
 }

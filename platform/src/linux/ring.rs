@@ -40,8 +40,12 @@ impl SharedRing {
         // lends the ring no longer than that; everyone who maps it too accesses it by atomics only.
         let words = unsafe { ring::words_from_mapping(mapping.as_mut_ptr(), mapping.len()) };
         let ring = Ring::format(words, std::process::id()).map_err(io::Error::other)?;
-        ring.tell_call_sites(call_sites::find());
         Ok(Self { file, ring, _mapping: mapping })
+    }
+
+    /// Tells the library where libc makes calls of its own: at any time before the first program is executed.
+    pub(super) fn tell_call_sites(&self) {
+        self.ring.tell_call_sites(call_sites::find());
     }
 
     pub(super) fn ring(&self) -> Ring<'_> {

@@ -144,6 +144,7 @@ impl Tracee {
             }
         }
         if let Some(ring) = &shared {
+            ring.tell_call_sites();
             child.env(VARIABLE, inject::session(0, &ring.path()));
         }
         let child = child.spawn().map_err(refused)?;
