@@ -259,8 +259,8 @@ impl Globs {
                 .clone()
                 .take_while(plain)
                 .fold(start.to_vec(), |path, name| bytes::join(&path, name.as_bytes()));
-            let pattern =
-                (!components.clone().all(|name| plain(&name))).then(|| Pattern { glob, matcher: OnceLock::new() });
+            let pattern = (!components.clone().all(|name| plain(&name)))
+                .then(|| Pattern { glob, matcher: OnceLock::new() });
             rules.push(Rule { beginning, pattern, ignores });
         }
         let first = rules.len() - users;

@@ -37,6 +37,10 @@ impl Arguments {
     /// # Errors
     /// It is none, or it asks for `--help` or `--version`.
     pub(crate) fn understand(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let line: Vec<OsString> = line.into_iter().collect();
+        if let Some(understood) = Self::of_run(&line) {
+            return Ok(understood);
+        }
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(line).map_err(with_advice)?;
         if let Some(name) = matches.subcommand_name() {
@@ -52,6 +56,18 @@ impl Arguments {
             }
         }
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// The line of a run; `None` where it is another, or wrong. To describe the subcommands takes longer than to find a hit.
+    fn of_run(line: &[OsString]) -> Option<Self> {
+        if !line.get(1)?.as_encoded_bytes().starts_with(b"-") {
+            return None;
+        }
+        let command = RunArguments::augment_args(Common::augment_args(clap::Command::new("tracerun")));
+        let matches = command.try_get_matches_from(line).ok()?;
+        let common = Common::from_arg_matches(&matches).ok()?;
+        let run = RunArguments::from_arg_matches(&matches).ok()?;
+        Some(Self { common, command: None, run })
     }
 }
 

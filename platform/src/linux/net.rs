@@ -24,9 +24,8 @@ use crate::tracing::{Background, CaptureReport, GapReport};
 
 /// How many threads serve held calls at the same time: each keeps up with what several CPUs do.
 fn threads_at_once() -> usize {
-    let cpus = sched_getaffinity(Pid::from_raw(0)).map_or(1, |set| {
-        (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or_default()).count()
-    });
+    let cpus = sched_getaffinity(Pid::from_raw(0))
+        .map_or(1, |set| (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or_default()).count());
     (cpus / 4).clamp(1, 16)
 }
 
