@@ -12,6 +12,14 @@ use crate::fingerprint::Digest;
 use crate::task::{Jobserver, StdinKey, Task, Terminal};
 
 impl Terminal {
+    /// That of a command whose standard streams lead to its caller in this process.
+    #[must_use]
+    pub fn of_a_library(jobserver: &Jobserver) -> Self {
+        let Self { ignores_sigpipe, inherited, mut streams, .. } = Self::of_this_process(jobserver);
+        streams.retain(|stream| stream.number > 2);
+        Self { ignores_sigpipe, inherited, streams, ..Self::default() }
+    }
+
     /// That of this process, whose command gets the environment in which `jobserver` was found.
     #[must_use]
     pub fn of_this_process(jobserver: &Jobserver) -> Self {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime};
 
 use platform::files;
@@ -19,6 +20,7 @@ use crate::bytes::Bytes;
 use crate::cache::{
     Counters, Declared, Entry, Lookup, MissReason, Missed, Outcome, RunId, RunRecord, Store, StoreError,
 };
+use crate::cancellation::Cancellation;
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, TerminalLoss, Uncacheable, judge, teller};
@@ -26,7 +28,7 @@ use crate::runner::{self, Server, Told};
 use crate::selection::named_inputs;
 use crate::stdio::{Input, Output, Passage, Tee, give_input};
 use crate::task::{ActionKey, Task};
-use crate::trace::{Collector, Trace};
+use crate::trace::{Collector, LiveEvent, Trace};
 
 /// How commands are run traced.
 #[derive(Clone, Debug)]
@@ -56,7 +58,64 @@ pub struct RunnerPlace {
     pub node_client: PathBuf,
 }
 
+impl Default for Capture {
+    /// The best that works here, without the preload library and without a runner for tools.
+    fn default() -> Self {
+        Self {
+            choice: CaptureChoice::Auto,
+            library_folder: None,
+            runner: None,
+            grace: GRACE,
+            background: Background::Leave,
+            io_uring: IoUring::Refuse,
+            relays_output: false,
+        }
+    }
+}
+
+/// How long processes that outlive the command are waited for unless told otherwise.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Who follows one run while it lasts, and may end it.
+pub struct Following<'f> {
+    /// Told when the command runs and when it has ended.
+    pub states: &'f mut dyn FnMut(CommandState),
+    /// Told of what it does.
+    pub live: Option<Sender<LiveEvent>>,
+    /// What ends it before its time.
+    pub cancellation: Cancellation,
+}
+
+impl<'f> Following<'f> {
+    /// By one who is only told when the command runs and when it has ended.
+    pub fn of_states(states: &'f mut dyn FnMut(CommandState)) -> Self {
+        Self { states, live: None, cancellation: Cancellation::default() }
+    }
+}
+
+/// What a command finds on its standard input.
+pub enum Stdin {
+    /// What this process finds on its own.
+    Own,
+    /// Nothing.
+    Nothing,
+    /// This.
+    Given(Input),
+}
+
 impl RunnerPlace {
+    /// The place in `store`; what Node programs load is written there if it is not there yet.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn of(store: &Store) -> io::Result<Self> {
+        let folder = store.library_folder();
+        let node_client = runner::unpack_node_client(&folder)
+            .map_err(|source| io::Error::new(source.kind(), format!("{}: {source}", folder.display())))?;
+        let endpoints = files::private_folder_in_memory().unwrap_or_else(|| store.endpoint_folder());
+        Ok(Self { endpoints, node_client })
+    }
+
     /// The folders in which nothing is the command's.
     fn folders(&self) -> [PathBuf; 2] {
         [self.endpoints.clone(), self.node_client.parent().unwrap_or(&self.endpoints).to_owned()]
@@ -112,6 +171,9 @@ pub enum RunError {
     /// It could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// It was [cancelled](Cancellation::cancel).
+    #[error("cancelled")]
+    Cancelled,
     /// A declaration is malformed.
     #[error(transparent)]
     Glob(#[from] BadGlob),
@@ -131,18 +193,22 @@ pub struct Traced {
     pub told: Option<Told>,
 }
 
-/// Runs a command traced, with its standard streams as given; `follow` is told when it runs and when it has ended. With `barrier`, a
+/// Runs a command traced, with its standard streams as given. With `barrier`, a
 /// [`files::clock_barrier`], the content of files is taken before they are changed.
 ///
 /// # Errors
-/// It can't be started or waited for.
+/// It can't be started or waited for, or was cancelled.
 pub fn trace(
     task: &Task,
     capture: &Capture,
     streams: [Stdio; 3],
     barrier: Option<i128>,
-    follow: &mut dyn FnMut(CommandState),
+    following: Following<'_>,
 ) -> Result<Traced, RunError> {
+    let Following { states: follow, live, cancellation } = following;
+    if cancellation.is_cancelled() {
+        return Err(RunError::Cancelled);
+    }
     let [stdin, stdout, stderr] = streams;
     let mut additions = Vec::new();
     let server = capture.runner.as_ref().and_then(|place| place.start(task, &mut additions));
@@ -160,7 +226,11 @@ pub fn trace(
         background: capture.background,
         streams: task.watched_streams(),
     };
-    let collector = Arc::new(Collector::new(now_ns(), barrier));
+    let collector = Collector::new(now_ns(), barrier);
+    let collector = Arc::new(match live {
+        Some(live) => collector.telling(live),
+        None => collector,
+    });
     follow(CommandState::Starts);
     let mut tracee = match Tracee::spawn(command, Arc::clone(&collector) as Arc<dyn Sink>) {
         Ok(tracee) => tracee,
@@ -170,32 +240,42 @@ pub fn trace(
             return Err(error.into());
         }
     };
+    let watched = cancellation.watch(tracee.killer());
     follow(CommandState::Runs(tracee.pid()));
     let exit = tracee.wait();
     follow(CommandState::Ended);
     let exit = exit?;
     let ended = now_ns();
     let is_bare = tracee.is_bare();
-    let report = tracee.finish(capture.grace);
+    let grace = if cancellation.is_cancelled() {
+        tracee.kill_rest();
+        Duration::ZERO
+    } else {
+        capture.grace
+    };
+    let report = tracee.finish(grace);
+    drop(watched);
     // Tools that could not reach the server may have had something to say.
     let told = server.map_or_else(|| Some(Told::default()), Server::finish).filter(|_| !is_bare);
+    if cancellation.is_cancelled() {
+        return Err(RunError::Cancelled);
+    }
     Ok(Traced { trace: collector.finish(&report, ended), exit, told })
 }
 
 /// Runs a task with cache: restores what a kept run left and replays what it printed, or else runs the command and
-/// keeps what came of it. The run is recorded in the store either way. With `input`, from [`crate::stdio::take_input`], that is
-/// what the command reads.
+/// keeps what came of it. The run is recorded in the store either way.
 ///
 /// # Errors
-/// The command could not be run. Trouble with the store is told in the report.
+/// The command could not be run, or was cancelled. Trouble with the store is told in the report.
 pub fn run(
     task: &Task,
     store: &Store,
     capture: &Capture,
     mode: Mode,
     passage: &Passage,
-    input: Option<Input>,
-    follow: &mut dyn FnMut(CommandState),
+    stdin: Stdin,
+    following: Following<'_>,
 ) -> Result<Report, RunError> {
     let began = SystemTime::now();
     let folders = capture.runner.iter().flat_map(RunnerPlace::folders);
@@ -239,9 +319,13 @@ pub fn run(
     // Its terminals are later than the barrier, as those are that the run makes.
     let (tee, stdout, stderr) = Tee::start(&task.terminal, passage, capture.relays_output)
         .map_err(|source| SpawnError::Tracing { what: "making a pipe for the output", source })?;
-    let stdin = input.map_or_else(|| Ok(Stdio::inherit()), give_input)?;
+    let stdin = match stdin {
+        Stdin::Own => Stdio::inherit(),
+        Stdin::Nothing => Stdio::null(),
+        Stdin::Given(input) => give_input(input)?,
+    };
     let streams = [stdin, stdout, stderr];
-    let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), follow)?;
+    let traced = trace(task, capture, streams, barrier.as_ref().ok().copied(), following)?;
     let Traced { trace, exit, told } = traced;
     // Survivors have had their time of grace.
     let grace = if trace.survivors.is_empty() { capture.grace } else { Duration::ZERO };

@@ -16,7 +16,7 @@ use platform::terminal::{self, OutputStream};
 use crate::cache::{OutputChunk, Stream, unique};
 use crate::fingerprint::Digest;
 use crate::footprint::TerminalLoss;
-use crate::task::Terminal;
+use crate::task::{StdinKey, Terminal};
 
 /// Bytes of output that are kept: a run that prints more is not cached.
 const AT_MOST: usize = 64 << 20;
@@ -34,6 +34,14 @@ pub enum Output {
 
 /// What came from standard input, for the command to read.
 pub struct Input(Box<dyn Read + Send>);
+
+impl Input {
+    /// These bytes, and what they are in the key of a task.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> (StdinKey, Self) {
+        (StdinKey::Taken(Digest::of(&bytes)), Self(Box::new(Cursor::new(bytes))))
+    }
+}
 
 /// Standard input that was to be taken before the command.
 pub enum Taken {

@@ -4,10 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use platform::files;
-use platform::process::{InheritedFile, InheritedStream};
+use platform::process::{InheritedFile, InheritedStream, limits, umask};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::configuration::find_root;
 use crate::fingerprint::{Digest, Framed};
 use crate::planted::{self, Rule};
 use crate::selection::NamedInputs;
@@ -229,6 +230,28 @@ pub struct KeyParts {
 }
 
 impl Task {
+    /// The command `argv` in the folder `cwd`, with the environment, the limits and the descriptors that this process has now;
+    /// nothing on standard input, output that goes to a caller, settings as they are without a `tracerun.toml`. Everything
+    /// can be changed.
+    #[must_use]
+    pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>, cwd: impl AsRef<Path>) -> Self {
+        let cwd = std::path::absolute(cwd.as_ref()).unwrap_or_else(|_| cwd.as_ref().to_owned());
+        let environment: Vec<_> = std::env::vars_os().collect();
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            root: find_root(&cwd).to_owned(),
+            cwd,
+            terminal: Terminal::of_a_library(&Jobserver::of(&environment)),
+            caller_environment: environment.clone(),
+            environment,
+            umask: umask(),
+            limits: limits(),
+            stdin: StdinKey::Empty,
+            policy: Policy::default(),
+            named_inputs: None,
+        }
+    }
+
     /// The value of a variable in the environment that the command will see.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&OsStr> {

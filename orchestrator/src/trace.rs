@@ -3,6 +3,7 @@
 mod accesses;
 mod collector;
 mod images;
+mod live;
 mod names;
 mod numbered;
 mod paths;
@@ -16,6 +17,7 @@ use crate::report;
 use crate::wire;
 
 pub use collector::Collector;
+pub use live::{LiveEvent, LiveProcess};
 pub use paths::Paths;
 
 /// All processes and accesses of a run.

@@ -176,6 +176,10 @@ pub struct CaptureReport {
     pub dropped: u64,
 }
 
+/// Kills a traced command and all that it has started, as far as that is known; from any thread, as often as one likes. What
+/// comes into being at the same time is seen to by [`Tracee::finish`] after [`Tracee::kill_rest`].
+pub type Killer = Box<dyn Fn() + Send + Sync>;
+
 /// A command running traced.
 pub struct Tracee(os::tracing::Tracee);
 
@@ -206,6 +210,17 @@ impl Tracee {
     /// The system refuses to say how the command ended.
     pub fn wait(&mut self) -> io::Result<Exit> {
         self.0.wait()
+    }
+
+    /// What kills it from another thread.
+    #[must_use]
+    pub fn killer(&self) -> Killer {
+        self.0.killer()
+    }
+
+    /// Has [`Tracee::finish`] kill what is left of the process tree, whatever [`Command::background`] says.
+    pub fn kill_rest(&mut self) {
+        self.0.kill_rest();
     }
 
     /// Waits up to `grace` for the rest of the process tree, delivers the last records, and says what the

@@ -8,7 +8,7 @@ pub(crate) mod tracing {
 
     use shm_protocol::record::Exit;
 
-    use crate::tracing::{CaptureReport, Command, Sink, SpawnError};
+    use crate::tracing::{CaptureReport, Command, Killer, Sink, SpawnError};
 
     pub(crate) enum Tracee {}
 
@@ -26,6 +26,14 @@ pub(crate) mod tracing {
         }
 
         pub(crate) fn wait(&mut self) -> io::Result<Exit> {
+            match *self {}
+        }
+
+        pub(crate) fn killer(&self) -> Killer {
+            match *self {}
+        }
+
+        pub(crate) fn kill_rest(&mut self) {
             match *self {}
         }
 

@@ -189,6 +189,11 @@ pub(crate) struct TraceArguments {
     #[command(flatten)]
     pub(crate) capture: CaptureOptions,
 
+    /// With --format ndjson: report while the command runs, not after, a line for each process that begins or ends and for the first
+    /// access of a process to a path in one way
+    #[arg(long, conflicts_with_all = ["by", "only", "path", "process", "target"])]
+    pub(crate) live: bool,
+
     #[command(flatten)]
     pub(crate) report: ReportOptions,
 

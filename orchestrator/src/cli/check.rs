@@ -19,7 +19,7 @@ pub(super) fn check(arguments: CheckArguments, common: &Common) -> Result<Exit, 
     declared.inputs.extend(arguments.inputs);
     declared.outputs.extend(arguments.outputs);
     let file = arguments.output.as_deref().map(create_file).transpose()?;
-    let traced = trace::run(place, arguments.argv, arguments.capture, common)?;
+    let traced = trace::run(place, arguments.argv, arguments.capture, common, None)?;
     let checked = compare(&traced.trace, &declared, &folder, &root).map_err(RunError::from)?;
     match arguments.output.as_deref().zip(file) {
         Some((path, file)) => {

@@ -21,30 +21,23 @@ use std::process;
 use std::time::Duration;
 
 use clap::CommandFactory;
-use platform::tracing::{Background, CaptureChoice, IoUring, SpawnError, unpack_library};
+use platform::tracing::{Background, CaptureChoice, IoUring, SpawnError};
 use shm_protocol::record::Exit;
 use shm_protocol::session;
 use tracerun::cache::{LIMIT, RunError as NoSuchRun, Store, StoreError};
 use tracerun::configuration::{self, CaptureMode, Configuration, ConfigurationError, IoUringMode};
-use tracerun::fingerprint::Digest;
+use tracerun::library;
 use tracerun::run::{Capture, RunError, RunnerPlace};
-use tracerun::runner;
 
 use tracerun_client::{Client, EnvQuery};
 
 use self::arguments::{Arguments, CaptureOptions, Command, Common};
-
-/// The preload library, built by `build.rs`; empty where there is none.
-static LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.bin"));
 
 /// tracerun's own failures.
 const FAILED: Exit = Exit::Code(125);
 
 /// What a working directory goes by that has been removed.
 const GONE: &str = "/proc/self/cwd";
-
-/// How long processes that outlive the command are waited for unless told otherwise.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// What went wrong in tracerun itself.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +54,12 @@ enum Failure {
     NoCacheFolder,
     #[error("{0}")]
     Declared(String),
+    #[error("can't unpack the preload library: {0}")]
+    Library(io::Error),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("only NDJSON can be written while the command runs: --live needs --format ndjson")]
+    Live,
     #[error("can't write the report: {0}")]
     Report(#[from] io::Error),
     #[error("the run can't be told: {0}")]
@@ -111,8 +108,9 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Cache(command)) => cache::cache(command, &common),
         Some(Command::Doctor) => {
             let place = Place::find(&common)?;
-            let (text, works) =
-                doctor::examine(place.open_store().and_then(|store| place.library_folder(&store)));
+            let (text, works) = doctor::examine(
+                place.open_store().and_then(|store| library::unpack(&store).map_err(Failure::Library)),
+            );
             print(text.as_bytes())?;
             Ok(Exit::Code(u32::from(!works)))
         }
@@ -195,37 +193,18 @@ impl Place {
         Ok(Store::open(self.cache_folder.as_ref().ok_or(Failure::NoCacheFolder)?)?)
     }
 
-    /// The folder of the preload library, which is written there if it is not yet.
-    fn library_folder(&self, store: &Store) -> Result<Option<PathBuf>, Failure> {
-        if LIBRARY.is_empty() {
-            return Ok(None);
-        }
-        let folder = store.library_folder().join(Digest::of(LIBRARY).to_string());
-        unpack_library(LIBRARY, &folder).map_err(|source| Failure::File { path: folder.clone(), source })?;
-        Ok(Some(folder))
-    }
-
-    /// Where tools find the runner; the client for Node is written there if it is not yet.
-    fn runner_place(store: &Store) -> Result<RunnerPlace, Failure> {
-        let folder = store.library_folder();
-        let node_client = runner::unpack_node_client(&folder)
-            .map_err(|source| Failure::File { path: folder.clone(), source })?;
-        let endpoints =
-            platform::files::private_folder_in_memory().unwrap_or_else(|| store.endpoint_folder());
-        Ok(RunnerPlace { endpoints, node_client })
-    }
-
     /// How to run commands traced: without the library, which programs run slower without, where it can't be had.
     fn capture(&self, options: CaptureOptions, store: Option<&Store>, common: &Common) -> Capture {
         let library_folder = store.and_then(|store| {
-            self.library_folder(store).unwrap_or_else(|error| {
+            library::unpack(store).unwrap_or_else(|error| {
                 if !common.quiet {
                     say(&format!("warning: {error}: tracing without the preload library"));
                 }
                 None
             })
         });
-        let grace = options.grace.or(self.configuration.grace_ms).map_or(GRACE, Duration::from_millis);
+        let grace = options.grace.or(self.configuration.grace_ms);
+        let grace = grace.map_or(Capture::default().grace, Duration::from_millis);
         let kills = options.kill_background || self.configuration.kill_background;
         let background = if kills { Background::Kill } else { Background::Leave };
         let io_uring = options.io_uring.map(IoUringMode::from).or(self.configuration.io_uring);
@@ -234,8 +213,7 @@ impl Place {
             Some(IoUringMode::Refuse) | None => IoUring::Refuse,
         };
         let runner = store.and_then(|store| {
-            let place = Self::runner_place(store);
-            place
+            RunnerPlace::of(store)
                 .inspect_err(|error| {
                     if !common.quiet {
                         say(&format!("warning: {error}: tools can't tell this run anything"));

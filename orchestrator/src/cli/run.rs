@@ -14,7 +14,7 @@ use tracerun::bytes::Bytes;
 use tracerun::cache::{Lookup, Missed, Outcome, Store};
 use tracerun::configuration::{MtimeMode, StdinMode};
 use tracerun::explain;
-use tracerun::run::{Mode, Report, RunError, run as run_task, run_plainly};
+use tracerun::run::{Following, Mode, Report, RunError, Stdin, run as run_task, run_plainly};
 use tracerun::selection::named_inputs;
 use tracerun::stdio::{Taken, take_input, to_own_streams};
 use tracerun::task::{Jobserver, Policy, StdinKey, Task, Terminal};
@@ -70,8 +70,16 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
             });
             let capture = place.capture(options.capture, Some(&store), common);
             let may_do_without = capture.choice == CaptureChoice::Auto && input.is_none();
-            let report = match run_task(&task, &store, &capture, mode, &to_own_streams(), input, &mut follow)
-            {
+            let stdin = input.map_or(Stdin::Own, Stdin::Given);
+            let report = match run_task(
+                &task,
+                &store,
+                &capture,
+                mode,
+                &to_own_streams(),
+                stdin,
+                Following::of_states(&mut follow),
+            ) {
                 Err(RunError::Spawn(error @ SpawnError::Tracing { .. })) if may_do_without => {
                     run_plainly(&task, error.to_string(), &mut follow)?
                 }

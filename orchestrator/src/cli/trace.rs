@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 
 use globset::GlobBuilder;
 use platform::files;
@@ -13,9 +15,9 @@ use shm_protocol::record::Exit;
 use tracerun::declarations::BadGlob;
 use tracerun::report;
 use tracerun::report::filter::Filter;
-use tracerun::run::{self, RunError, Traced};
+use tracerun::run::{self, Following, RunError, Traced};
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
-use tracerun::trace::Trace;
+use tracerun::trace::{LiveEvent, Trace};
 
 use super::arguments::{CaptureOptions, Common, Format, ReportOptions, TraceArguments, ViewArgument};
 use super::{Failure, Place, create_file, say, write_to};
@@ -25,8 +27,15 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
     let output = arguments.report.output.as_deref();
     let file = output.map(create_file).transpose()?;
     let root = place.root.clone();
+    if arguments.live {
+        let out: Box<dyn Write + Send> = match file {
+            Some(file) => Box::new(file),
+            None => Box::new(io::stderr()),
+        };
+        return trace_live(place, arguments, common, BufWriter::new(out));
+    }
     let filter = filter(&arguments.report, &place.cwd)?;
-    let mut traced = run(place, arguments.argv, arguments.capture, common)?;
+    let mut traced = run(place, arguments.argv, arguments.capture, common, None)?;
     filter.apply(&mut traced.trace);
     match output.zip(file) {
         Some((path, file)) => {
@@ -46,12 +55,45 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
     Ok(traced.exit)
 }
 
+/// Reports while the command runs. Who reads that may stop at any time: the command goes on.
+fn trace_live(
+    place: Place,
+    arguments: TraceArguments,
+    common: &Common,
+    mut out: BufWriter<Box<dyn Write + Send>>,
+) -> Result<Exit, Failure> {
+    if arguments.report.format != Format::Ndjson {
+        return Err(Failure::Live);
+    }
+    let (tell, told) = channel::<LiveEvent>();
+    let write = move || -> io::Result<_> {
+        while let Ok(event) = told.recv() {
+            report::ndjson::write_live(&event, &mut out)?;
+            for event in told.try_iter() {
+                report::ndjson::write_live(&event, &mut out)?;
+            }
+            out.flush()?;
+        }
+        Ok(out)
+    };
+    let writer = thread::Builder::new().name("report".into()).spawn(write)?;
+    let traced = run(place, arguments.argv, arguments.capture, common, Some(tell))?;
+    let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    if let Err(error) = written.and_then(|mut out| report::ndjson::write_summary(&traced.trace, &mut out))
+        && !common.quiet
+    {
+        say(&format!("warning: can't write the report: {error}"));
+    }
+    Ok(traced.exit)
+}
+
 /// Runs a command as it would run without us, and traces it.
 pub(super) fn run(
     place: Place,
     argv: Vec<OsString>,
     capture: CaptureOptions,
     common: &Common,
+    live: Option<Sender<LiveEvent>>,
 ) -> Result<Traced, Failure> {
     // Only the preload library is taken from there.
     let store = place.open_store();
@@ -73,7 +115,7 @@ pub(super) fn run(
         named_inputs: None,
     };
     let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
-    Ok(run::trace(&task, &capture, streams, None, &mut follow)?)
+    Ok(run::trace(&task, &capture, streams, None, Following { live, ..Following::of_states(&mut follow) })?)
 }
 
 /// The part of a trace that the options ask for.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use shm_protocol::record::Exit;
 
 use crate::explain;
-use crate::trace::{PathAccess, Process, ProcessCapture, ProcessExit, Trace};
+use crate::trace::{LiveEvent, PathAccess, Process, ProcessCapture, ProcessExit, Trace};
 
 /// One line.
 #[derive(Debug, Serialize)]
@@ -69,6 +69,98 @@ pub(super) enum Ended {
     Exec(u32),
 }
 
+/// One line of what is told while the command runs.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+enum LiveLine<'e> {
+    /// A process has begun; told again when more is known of it.
+    Process {
+        id: u32,
+        parent: u32,
+        pid: u32,
+        argv: Vec<Cow<'e, str>>,
+        exe: Cow<'e, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exe_base64: Option<String>,
+        cwd: Cow<'e, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cwd_base64: Option<String>,
+        start_ns: u64,
+    },
+    /// The first access of a process to a path in one way.
+    Access {
+        process: u32,
+        path: Cow<'e, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path_base64: Option<String>,
+        kind: &'static str,
+        count: u32,
+        first_ns: u64,
+    },
+    /// A process has ended.
+    Exit { process: u32, exit: Ended, end_ns: u64 },
+    /// What was told of a process was what another did, which goes on.
+    ExecFailed { process: u32, goes_on: u32 },
+}
+
+/// Writes one thing that a run does as a line, while it runs.
+///
+/// # Errors
+/// As writing to `out`.
+pub fn write_live(event: &LiveEvent, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &live(event))?;
+    out.write_all(b"\n")
+}
+
+fn live(event: &LiveEvent) -> LiveLine<'_> {
+    match event {
+        LiveEvent::Began(process) => {
+            let (exe, exe_base64) = text(&process.exe);
+            let (cwd, cwd_base64) = text(&process.cwd);
+            LiveLine::Process {
+                id: process.id,
+                parent: process.parent,
+                pid: process.pid,
+                argv: process.argv.iter().map(|argument| String::from_utf8_lossy(argument)).collect(),
+                exe,
+                exe_base64,
+                cwd,
+                cwd_base64,
+                start_ns: process.start_ns,
+            }
+        }
+        LiveEvent::Accessed { process, path, kind, first_ns } => {
+            let (path, path_base64) = text(path);
+            let (process, kind, first_ns) = (*process, kind.name(), *first_ns);
+            LiveLine::Access { process, path, path_base64, kind, count: 1, first_ns }
+        }
+        LiveEvent::Ended { process, exit, end_ns } => {
+            LiveLine::Exit { process: *process, exit: ended(*exit), end_ns: *end_ns }
+        }
+        LiveEvent::ExecFailed { process, goes_on } => {
+            LiveLine::ExecFailed { process: *process, goes_on: *goes_on }
+        }
+    }
+}
+
+/// Writes the last line of a trace.
+///
+/// # Errors
+/// As writing to `out`.
+pub fn write_summary(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &summary(trace))?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+fn ended(exit: ProcessExit) -> Ended {
+    match exit {
+        ProcessExit::Exit(Exit::Code(code)) => Ended::Code(code),
+        ProcessExit::Exit(Exit::Signal(signal)) => Ended::Signal(signal),
+        ProcessExit::Exec(id) => Ended::Exec(id),
+    }
+}
+
 /// Writes the whole trace.
 ///
 /// # Errors
@@ -100,11 +192,7 @@ pub(super) fn process(process: &Process) -> Line<'_> {
         cwd_base64,
         start_ns: process.start_ns,
         end_ns: process.end_ns,
-        exit: process.exit.map(|exit| match exit {
-            ProcessExit::Exit(Exit::Code(code)) => Ended::Code(code),
-            ProcessExit::Exit(Exit::Signal(signal)) => Ended::Signal(signal),
-            ProcessExit::Exec(id) => Ended::Exec(id),
-        }),
+        exit: process.exit.map(ended),
         capture: match process.capture {
             ProcessCapture::Preload => "preload",
             ProcessCapture::Seccomp => "seccomp",

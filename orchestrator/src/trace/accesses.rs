@@ -37,6 +37,13 @@ pub(super) struct Merged {
     earliest_change_ns: u64,
 }
 
+impl Merged {
+    /// Whether there has been no other.
+    pub(super) fn is_first(&self) -> bool {
+        self.count == 1
+    }
+}
+
 impl Accesses {
     /// One more access of an image to a path in one way.
     pub(super) fn one_more(

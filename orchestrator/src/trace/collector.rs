@@ -1,20 +1,22 @@
 //! The sink of a run: merges records, which come from several observers in no particular order, into a `Trace`.
 
 use std::path::Path;
+use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 use platform::files::{self, FileType};
 use platform::tracing::{CaptureReport, Sink};
-use shm_protocol::access::{Access, Before, Gap};
-use shm_protocol::record::{Event, Record};
+use shm_protocol::access::{Access, AccessKind, Before, Gap};
+use shm_protocol::record::{Event, Exit, Record};
 
 use crate::fingerprint::Digest;
 
 use super::accesses::Accesses;
 use super::images::Images;
+use super::live::{LiveEvent, Teller};
 use super::names::{Meaning, Names};
-use super::{Trace, TraceGap};
+use super::{PathId, ProcessExit, Trace, TraceGap};
 
 /// Merges the records of one run. Its memory is bounded by distinct (process, path, kind), not by records.
 pub struct Collector {
@@ -36,6 +38,8 @@ struct State {
     network: Vec<(usize, String)>,
     stream_users: Vec<(usize, i32)>,
     io_uring_refused: Vec<usize>,
+    /// Who is told of it while it happens.
+    teller: Option<Teller>,
 }
 
 impl Collector {
@@ -44,6 +48,13 @@ impl Collector {
     #[must_use]
     pub fn new(start_ns: u64, started: Option<i128>) -> Self {
         Self { start_ns, started, state: Mutex::default() }
+    }
+
+    /// This collector, which tells of what it collects while it does.
+    #[must_use]
+    pub fn telling(self, to: Sender<LiveEvent>) -> Self {
+        self.state().teller = Some(Teller::new(to, self.start_ns));
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,11 +103,30 @@ impl State {
     fn record(&mut self, record: &Record<'_>) {
         let (pid, time_ns) = (record.pid, record.time_ns);
         match record.event {
-            Event::Fork { parent } => self.images.fork(pid, parent, time_ns),
-            Event::Exec(image) => self.images.exec(pid, &image, time_ns),
-            Event::ExecFailed => self.images.exec_failed(pid, time_ns),
-            Event::Exit(exit) => self.images.exit(pid, exit, time_ns),
-            Event::Killed { child, signal } => self.images.killed(child, pid, signal, time_ns),
+            Event::Fork { parent } => {
+                self.images.fork(pid, parent, time_ns);
+                let image = self.images.at(pid, time_ns);
+                self.tell_of(image);
+            }
+            Event::Exec(image) => {
+                let (next, before) = self.images.exec(pid, &image, time_ns);
+                self.tell_exec(next, before, time_ns);
+            }
+            Event::ExecFailed => {
+                let failed = self.images.exec_failed(pid, time_ns);
+                if let (Some(teller), Some((failed, before))) = (&self.teller, failed) {
+                    let (process, goes_on) = (Teller::id(failed), Teller::id(before));
+                    teller.tell(LiveEvent::ExecFailed { process, goes_on });
+                }
+            }
+            Event::Exit(exit) => {
+                let ended = self.images.exit(pid, exit, time_ns);
+                self.tell_end(ended, ProcessExit::Exit(exit), time_ns);
+            }
+            Event::Killed { child, signal } => {
+                let ended = self.images.killed(child, pid, signal, time_ns);
+                self.tell_end(ended, ProcessExit::Exit(Exit::Signal(signal)), time_ns);
+            }
             Event::Instrumented => self.images.instrumented(pid, time_ns),
             Event::Access(access) => self.access(pid, &access, time_ns),
             Event::Gap(gap) => {
@@ -140,13 +170,54 @@ impl State {
         // A link that has to be a directory is followed.
         let follow = access.follow || kind.observes() && (raw.ends_with(b"/") || raw.ends_with(b"/."));
         if let Some(path) = named {
-            self.accesses.one_more(image, path, kind, time_ns);
+            let is_first = self.accesses.one_more(image, path, kind, time_ns).is_first();
+            self.tell_access(is_first, image, path, kind, time_ns);
         }
         let merged = self.accesses.one_more(image, path, kind, time_ns);
         merged.follow |= follow;
         merged.no_follow |= !follow;
         if let Some(change) = change {
             merged.change(change, time_ns);
+        }
+        let is_first = merged.is_first();
+        self.tell_access(is_first, image, path, kind, time_ns);
+    }
+
+    /// Tells of an image, if it has not been told of yet.
+    fn tell_of(&mut self, image: usize) {
+        if let Some(teller) = &mut self.teller
+            && teller.is_new(image)
+        {
+            teller.tell(LiveEvent::Began(self.images.so_far(image, |time_ns| teller.since_start(time_ns))));
+        }
+    }
+
+    fn tell_exec(&mut self, next: usize, before: Option<usize>, time_ns: u64) {
+        self.tell_end(before, ProcessExit::Exec(Teller::id(next)), time_ns);
+        if let Some(teller) = &mut self.teller {
+            teller.is_new(next);
+            teller.tell(LiveEvent::Began(self.images.so_far(next, |time_ns| teller.since_start(time_ns))));
+        }
+    }
+
+    fn tell_end(&mut self, ended: Option<usize>, exit: ProcessExit, time_ns: u64) {
+        let Some(image) = ended else { return };
+        self.tell_of(image);
+        if let Some(teller) = &self.teller {
+            let end_ns = teller.since_start(time_ns);
+            teller.tell(LiveEvent::Ended { process: Teller::id(image), exit, end_ns });
+        }
+    }
+
+    fn tell_access(&mut self, is_first: bool, image: usize, path: PathId, kind: AccessKind, time_ns: u64) {
+        if !is_first || self.teller.is_none() {
+            return;
+        }
+        self.tell_of(image);
+        if let Some(teller) = &self.teller {
+            let path = self.names.paths().paths().get(path).into();
+            let first_ns = teller.since_start(time_ns);
+            teller.tell(LiveEvent::Accessed { process: Teller::id(image), path, kind, first_ns });
         }
     }
 

@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use platform::tracing::Capture;
 use shm_protocol::record::{Exit, Image};
 
+use super::live::{LiveProcess, Teller};
 use super::names::normal;
 use super::{Process, ProcessCapture, ProcessExit, ProcessId};
 
@@ -87,12 +88,13 @@ impl Images {
     }
 
     /// A process was killed before it told anything of its end.
-    pub(super) fn killed(&mut self, pid: u32, parent: u32, signal: u8, time_ns: u64) {
-        if !self.has_ended(pid) {
-            // All that it did may have been to look, which does not tell where it came from.
-            self.fork(pid, parent, time_ns);
-            self.exit(pid, Exit::Signal(signal), time_ns);
+    pub(super) fn killed(&mut self, pid: u32, parent: u32, signal: u8, time_ns: u64) -> Option<usize> {
+        if self.has_ended(pid) {
+            return None;
         }
+        // All that it did may have been to look, which does not tell where it came from.
+        self.fork(pid, parent, time_ns);
+        self.exit(pid, Exit::Signal(signal), time_ns)
     }
 
     fn has_ended(&self, pid: u32) -> bool {
@@ -100,14 +102,15 @@ impl Images {
         last.is_some_and(|&last| matches!(self.all[last].exit, Some(ImageExit::Process(_))))
     }
 
-    /// The end of a process, which may be told by several observers.
-    pub(super) fn exit(&mut self, pid: u32, exit: Exit, time_ns: u64) {
+    /// The end of a process, which may be told by several observers. Gives the image that ended, when it is told first.
+    pub(super) fn exit(&mut self, pid: u32, exit: Exit, time_ns: u64) -> Option<usize> {
         if self.has_ended(pid) {
-            return;
+            return None;
         }
         let image = self.at(pid, time_ns);
         self.all[image].exit = Some(ImageExit::Process(exit));
         self.all[image].end_ns = Some(time_ns);
+        Some(image)
     }
 
     /// The parent of an image, and what a fork has from it. Parents come before their children.
@@ -132,7 +135,8 @@ impl Images {
         }
     }
 
-    pub(super) fn exec(&mut self, pid: u32, image: &Image<'_>, time_ns: u64) {
+    /// Gives the image that begins, and the one that ends with it.
+    pub(super) fn exec(&mut self, pid: u32, image: &Image<'_>, time_ns: u64) -> (usize, Option<usize>) {
         let before = self.of_pid.contains_key(&pid).then(|| self.at(pid, time_ns));
         let mut next = OneImage {
             pid,
@@ -148,26 +152,25 @@ impl Images {
             Some(before) if !self.all[before].announced => {
                 next.start_ns = self.all[before].start_ns;
                 self.all[before] = next;
+                (before, None)
             }
             Some(before) => {
                 next.parent = Some(before);
                 let next = self.begin(next);
                 self.all[before].exit = Some(ImageExit::Exec(next));
                 self.all[before].end_ns = Some(time_ns);
+                (next, Some(before))
             }
-            None => {
-                self.begin(next);
-            }
+            None => (self.begin(next), None),
         }
     }
 
-    pub(super) fn exec_failed(&mut self, pid: u32, time_ns: u64) {
+    /// Gives the image that did not begin, and the one that goes on.
+    pub(super) fn exec_failed(&mut self, pid: u32, time_ns: u64) -> Option<(usize, usize)> {
         let failed = self.at(pid, time_ns);
-        let Some(before) = self.all[failed].parent else {
-            return;
-        };
+        let before = self.all[failed].parent?;
         if !matches!(self.all[before].exit, Some(ImageExit::Exec(next)) if next == failed) {
-            return;
+            return None;
         }
         self.all[before].exit = None;
         self.all[before].end_ns = None;
@@ -175,12 +178,27 @@ impl Images {
         if let Some(images) = self.of_pid.get_mut(&pid) {
             images.retain(|&image| image != failed);
         }
+        Some((failed, before))
     }
 
     /// The library inside the image tells what it does.
     pub(super) fn instrumented(&mut self, pid: u32, time_ns: u64) {
         let image = self.at(pid, time_ns);
         self.all[image].instrumented = true;
+    }
+
+    /// An image, as far as it is known now.
+    pub(super) fn so_far(&self, image: usize, since: impl Fn(u64) -> u64) -> LiveProcess {
+        let state = &self.all[image];
+        LiveProcess {
+            id: Teller::id(image),
+            parent: state.parent.map_or(0, Teller::id),
+            pid: state.pid,
+            argv: state.argv.iter().map(|argument| argument[..].into()).collect(),
+            exe: state.exe[..].into(),
+            cwd: state.cwd[..].into(),
+            start_ns: since(state.start_ns),
+        }
     }
 
     /// Whether something that was seen turned out to be the doing of another image.

@@ -20,7 +20,7 @@ use super::guard::{Guard, InHand};
 use super::seccomp::{self, Listener};
 use super::server::Server;
 use super::supervisor::{Orders, Supervisor};
-use crate::tracing::{Background, CaptureReport, GapReport};
+use crate::tracing::{Background, CaptureReport, GapReport, Killer};
 
 /// How many threads serve held calls at the same time: each keeps up with what several CPUs do.
 fn threads_at_once() -> usize {
@@ -178,6 +178,14 @@ impl Net {
 }
 
 impl Net {
+    /// What kills all of the tree that was seen.
+    pub(super) fn killer(&self) -> Killer {
+        let server = Arc::downgrade(&self.server);
+        Box::new(move || {
+            server.upgrade().inspect(|server| server.supervisor.kill_all());
+        })
+    }
+
     /// Kills the tree, those of it too that were not seen before; `false` if some can't be killed.
     fn kill(&self) -> bool {
         let deadline = Instant::now() + DYING;

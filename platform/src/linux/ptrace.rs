@@ -24,7 +24,7 @@ use super::filter;
 use super::net::{DYING, LOOK_AGAIN, NetError, wake_until_finished};
 use super::server::judge_safely;
 use super::supervisor::{Answer, Held, Orders, Supervisor};
-use crate::tracing::{Background, CaptureReport, GapReport};
+use crate::tracing::{Background, CaptureReport, GapReport, Killer};
 
 /// A tree that is traced.
 pub(super) struct Stops {
@@ -116,6 +116,16 @@ impl Stops {
 
     fn ends_within(&self, at_most: Duration) -> bool {
         self.end.recv_timeout(at_most) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// What kills all of the tree that was seen.
+    pub(super) fn killer(&self) -> Killer {
+        let shared = Arc::downgrade(&self.shared);
+        Box::new(move || {
+            shared
+                .upgrade()
+                .inspect(|shared| shared.supervisor.get().iter().for_each(|known| known.kill_all()));
+        })
     }
 
     /// Kills the tree; `false` if some of it can't be killed.

@@ -9,6 +9,7 @@ use shm_protocol::access::Gap;
 use shm_protocol::record::Exit;
 use shm_protocol::session::VARIABLE;
 
+use super::lives::Life;
 use super::net::{Net, NetError};
 use super::process::exit_of;
 use super::ptrace::{self, Stops};
@@ -16,7 +17,7 @@ use super::ring::{Drainer, SharedRing};
 use super::supervisor::Orders;
 use super::{filter, inject, loader, origin, privileges};
 use crate::tracing::{
-    Background, Capture, CaptureChoice, CaptureReport, Command, GapReport, IoUring, Sink, SpawnError,
+    Background, Capture, CaptureChoice, CaptureReport, Command, GapReport, IoUring, Killer, Sink, SpawnError,
 };
 
 pub(crate) fn now_ns() -> u64 {
@@ -175,6 +176,24 @@ impl Tracee {
             Watched::Stops(stops) => stops.wait(),
             Watched::Library(child) => Ok(exit_of(child.wait()?)),
         }
+    }
+
+    pub(crate) fn killer(&self) -> Killer {
+        // Its number may be another's when it has been waited for.
+        let command = Life::of(self.pid());
+        let rest = match &self.watched {
+            Watched::Net(_, net) => net.killer(),
+            Watched::Stops(stops) => stops.killer(),
+            Watched::Library(_) => Box::new(|| ()),
+        };
+        Box::new(move || {
+            command.iter().for_each(Life::kill);
+            rest();
+        })
+    }
+
+    pub(crate) fn kill_rest(&mut self) {
+        self.background = Background::Kill;
     }
 
     pub(crate) fn finish(self, grace: Duration) -> CaptureReport {

@@ -25,11 +25,11 @@ use super::job::{self, Job, Told};
 use super::names::{Known, Volumes, arguments, known};
 use super::process::exit_of;
 use super::section::{Drainer, Shared, frequency};
-use crate::tracing::{Background, Capture, CaptureReport, Command, GapReport, Sink, SpawnError};
+use crate::tracing::{Background, Capture, CaptureReport, Command, GapReport, Killer, Sink, SpawnError};
 
 pub(crate) struct Tracee {
     child: Child,
-    job: Job,
+    job: Arc<Job>,
     drainer: Drainer,
     reported: Arc<Reported>,
     gaps: Vec<GapReport>,
@@ -61,7 +61,7 @@ impl Tracee {
             false => 0,
         };
         let shared = Arc::new(Shared::create(&library, input).map_err(tracing("preparing the library"))?);
-        let job = Job::create().map_err(tracing("making a job"))?;
+        let job = Arc::new(Job::create().map_err(tracing("making a job"))?);
         let reported = Arc::new(Reported::new(sink));
 
         let program = command.argv.first().cloned().unwrap_or_default();
@@ -127,6 +127,17 @@ impl Tracee {
             }
             wait = 0;
         }
+    }
+
+    pub(crate) fn killer(&self) -> Killer {
+        let job = Arc::downgrade(&self.job);
+        Box::new(move || {
+            job.upgrade().inspect(|job| job.kill());
+        })
+    }
+
+    pub(crate) fn kill_rest(&mut self) {
+        self.background = Background::Kill;
     }
 
     pub(crate) fn finish(mut self, grace: Duration) -> CaptureReport {
