@@ -69,12 +69,9 @@ fn objects(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// What came of the runs since the last time, newest first.
 fn outcomes(sandbox: &Sandbox, count: usize) -> Vec<String> {
-    let list = sandbox.tracerun(["list", "--json"]).stdout;
-    let outcome = |line: &str| {
-        let run: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        run["outcome"].as_str().expect("text").to_owned()
-    };
-    list.lines().take(count).map(outcome).collect()
+    let list = sandbox.tracerun(["list", "--format", "json"]).stdout;
+    let runs: Vec<serde_json::Value> = serde_json::from_str(&list).expect("JSON");
+    runs.iter().take(count).map(|run| run["outcome"].as_str().expect("text").to_owned()).collect()
 }
 
 #[test]

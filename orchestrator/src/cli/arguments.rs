@@ -245,9 +245,9 @@ pub(crate) struct ShowArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// As one JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Text)]
+    pub(crate) format: AnswerFormat,
 
     /// Those of every project, not only of this one
     #[arg(long)]

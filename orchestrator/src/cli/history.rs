@@ -1,6 +1,5 @@
 //! `show` and `list`: the runs that the store remembers.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -9,7 +8,7 @@ use tracerun::cache::{Outcome, RunRecord};
 
 use tracerun::explain;
 
-use super::arguments::{Common, Format, ListArguments, ShowArguments};
+use super::arguments::{AnswerFormat, Common, Format, ListArguments, ShowArguments};
 use super::trace::filter;
 use super::{Failure, Place, duration, page, print, say, write_file};
 
@@ -49,20 +48,21 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
 
 pub(super) fn list(arguments: &ListArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
-    let mut text = String::new();
     let runs = place.open_store()?.runs()?.into_iter();
-    for run in runs.filter(|run| arguments.all || run.is_within(&place.root)) {
-        if arguments.json {
-            let argv: Vec<_> = run.argv.iter().map(|argument| argument.text()).collect();
-            let object = json!({
-                "run": run.id.to_string(), "outcome": outcome(&run), "argv": argv, "cwd": run.cwd.text(),
-                "began_ms": run.began_ms, "wall_ms": run.wall_ms, "action_key": run.action_key.0.to_string(),
-            });
-            let _ = writeln!(text, "{object}");
-        } else {
-            text += &heading(&run);
+    let runs = runs.filter(|run| arguments.all || run.is_within(&place.root));
+    let text = match arguments.format {
+        AnswerFormat::Text => runs.map(|run| heading(&run)).collect(),
+        AnswerFormat::Json => {
+            let object = |run: RunRecord| {
+                let argv: Vec<_> = run.argv.iter().map(|argument| argument.text()).collect();
+                json!({
+                    "run": run.id.to_string(), "outcome": outcome(&run), "argv": argv, "cwd": run.cwd.text(),
+                    "began_ms": run.began_ms, "wall_ms": run.wall_ms, "action_key": run.action_key.0.to_string(),
+                })
+            };
+            format!("{}\n", json!(runs.map(object).collect::<Vec<_>>()))
         }
-    }
+    };
     print(text.as_bytes())?;
     Ok(Exit::Code(0))
 }
