@@ -54,6 +54,7 @@ pub fn miss(reason: &MissReason) -> String {
                 (Difference::Target { before, now }, _) => {
                     format!("the link {path} led to {before} and leads to {now}")
                 }
+                (Difference::Attributes, _) => format!("the extended attributes of {path} changed"),
                 (Difference::Type, _) => format!("{path} is not the type of file that it was"),
                 (Difference::Access, _) => format!("{path} can or can't be read, other than before"),
             };

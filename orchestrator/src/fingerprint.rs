@@ -108,13 +108,21 @@ pub struct Observation {
     pub left_out: Vec<Bytes>,
     /// For a `list`: whether only those names count that are observed anywhere, in this folder or another.
     pub loose: bool,
+    /// For a `stat`: that it is the extended attributes that count, and nothing else.
+    pub attributes: bool,
 }
 
 impl Observation {
     /// A look at `path` in which everything counts.
     #[must_use]
     pub fn new(path: Bytes, kind: AccessKind, follow: bool) -> Self {
-        Self { path, kind, follow, left_out: Vec::new(), loose: false }
+        Self { path, kind, follow, left_out: Vec::new(), loose: false, attributes: false }
+    }
+
+    /// A look at the extended attributes of `path`.
+    #[must_use]
+    pub fn of_attributes(path: Bytes, follow: bool) -> Self {
+        Self { attributes: true, ..Self::new(path, AccessKind::Stat, follow) }
     }
 
     fn name(&self) -> &[u8] {
@@ -137,10 +145,15 @@ impl PathSet {
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut digest = Framed::new("tracerun path set");
-        for Observation { path, kind, follow, left_out, loose } in &self.observations {
+        for Observation { path, kind, follow, left_out, loose, attributes } in &self.observations {
             digest
                 .field(path)
-                .number(u64::from(*kind as u8) << 2 | u64::from(*loose) << 1 | u64::from(*follow))
+                .number(
+                    u64::from(*attributes) << 16
+                        | u64::from(*kind as u8) << 2
+                        | u64::from(*loose) << 1
+                        | u64::from(*follow),
+                )
                 .number(left_out.len() as u64);
             for name in left_out {
                 digest.field(name);
@@ -223,6 +236,8 @@ pub enum InputState {
     },
     /// Nothing can be there: something on the way is no folder, which a program is told.
     NoFolder,
+    /// The extended attributes of whatever is there, as [`attributes`] digests them.
+    Attributes(Digest),
 }
 
 impl InputState {
@@ -241,6 +256,7 @@ impl InputState {
             Self::Other => digest.number(7),
             Self::Refused => digest.number(8),
             Self::NoFolder => digest.number(9),
+            Self::Attributes(attributes) => digest.number(11).digest(*attributes),
             Self::Trusted { size, mtime_ns, inode, mode: bits } => digest
                 .number(10)
                 .number(*size)
@@ -330,6 +346,12 @@ impl<'d> Observer<'d> {
             Ok(identity) => identity,
             Err(state) => return state,
         };
+        if observation.attributes {
+            return match attributes(&path.to_path(), *follow) {
+                Ok(digest) => InputState::Attributes(digest),
+                Err(error) => refusal(&error),
+            };
+        }
         let mode = identity.mode as u16;
         match (kind, identity.file_type) {
             (AccessKind::Missing, _) => InputState::Present,
@@ -399,6 +421,19 @@ impl<'d> Observer<'d> {
             Err(error) => refusal(&error),
         }
     }
+}
+
+/// A digest of the extended attributes of what stands at `path`, or what it points to if `follow`: names and values.
+///
+/// # Errors
+/// They can't be read.
+pub fn attributes(path: &Path, follow: bool) -> io::Result<Digest> {
+    let place = if follow { Cow::Owned(path.canonicalize()?) } else { Cow::Borrowed(path) };
+    let mut digest = Framed::new("tracerun attributes");
+    for (name, value) in files::extended_attributes(&place)? {
+        digest.field(&name).field(&value);
+    }
+    Ok(digest.finish())
 }
 
 /// The state of a listing with these entries, sorted by name.

@@ -355,8 +355,9 @@ impl Judge<'_> {
             return Ok(());
         }
         let (count, first_ns, changes) = (1, climb.first_ns, None);
+        let (follow, no_follow, attributes) = (false, true, false);
         let access =
-            PathAccess { process, path: 0, kind, follow: false, no_follow: true, count, first_ns, changes };
+            PathAccess { process, path: 0, kind, follow, no_follow, attributes, count, first_ns, changes };
         self.observe(&place.path.clone(), &place, false, &access)
     }
 
@@ -382,15 +383,18 @@ impl Judge<'_> {
         if is_unobserved(&place.path) || is_terminal_folder(&place.path) {
             return Ok(());
         }
-        let aim = self.aim(place, access)?;
-        if matches!(aim, Aim::Skip) {
-            return Ok(());
-        }
         // A link that the run made is not there for a run to come: what it leads to is named by its place.
         let made =
             |link: &Vec<u8>| self.changes.get(link).is_some_and(|change| change.fate() != Fate::Unchanged);
         let (path, follow) =
             if place.links.iter().any(made) { (&place.path[..], false) } else { (named, follow) };
+        if access.attributes {
+            self.attributes(Observation::of_attributes(path.into(), follow), place, access)?;
+        }
+        let aim = self.aim(place, access)?;
+        if matches!(aim, Aim::Skip) {
+            return Ok(());
+        }
         let mut observation = Observation::new(path.into(), access.kind, follow);
         if access.kind == AccessKind::List {
             observation.left_out = self.changed_in(&place.path);
@@ -445,6 +449,31 @@ impl Judge<'_> {
             *mode = mode.and(Some(*before));
         }
         self.found.entry(observation).or_insert((state, process));
+        Ok(())
+    }
+
+    /// Observes the extended attributes of what is at `place`, as they were before the run changed anything there.
+    fn attributes(
+        &mut self,
+        observation: Observation,
+        place: &Place,
+        access: &PathAccess,
+    ) -> Result<(), Uncacheable> {
+        if self.found.contains_key(&observation) || access.kind == AccessKind::Missing {
+            return Ok(());
+        }
+        let changed = self.changes.get(&place.path).filter(|change| change.fate() != Fate::Unchanged);
+        let state = match changed {
+            None => self.observer.state(&observation),
+            Some(change) if change.before == Before::Absent || change.first_ns < access.first_ns => {
+                return Ok(());
+            }
+            Some(change) => match change.old_attributes {
+                Some(digest) => InputState::Attributes(digest),
+                None => return Err(self.read_then_changed(&place.path, access.process)),
+            },
+        };
+        self.found.insert(observation, (state, access.process));
         Ok(())
     }
 

@@ -31,6 +31,8 @@ pub struct Trace {
     pub accesses: Vec<PathAccess>,
     /// The content before the run of regular files that it changed or removed, where it could be had.
     pub old_contents: Vec<(PathId, Digest)>,
+    /// The extended attributes that those of them had, as [`attributes`](crate::fingerprint::attributes) digests them.
+    pub old_attributes: Vec<(PathId, Digest)>,
     /// The ways up that names with `..` took, each once, by its bytes.
     pub climbs: Vec<Climbed>,
     /// What may have gone unseen, each with the process it happened in (0 when none) and a detail, such as what
@@ -117,6 +119,8 @@ pub struct PathAccess {
     pub follow: bool,
     /// Whether any of them did not. See [`PathAccess::is_name_only`] for neither.
     pub no_follow: bool,
+    /// Whether any of them asked for extended attributes.
+    pub attributes: bool,
     /// How often, at least; saturates.
     pub count: u32,
     /// The first, nanoseconds since the start of the run.

@@ -300,3 +300,57 @@ fn who_sets_the_times_of_what_it_has_read_is_not_taken_for_somebody_else() {
     sandbox.run(&python).assert_stored();
     sandbox.run(&python).assert_hit();
 }
+
+#[test]
+fn extended_attributes_count_where_they_were_asked_for() {
+    if !have("python3") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1");
+    let set = |value: &str| {
+        let set = format!("import os; os.setxattr('a', 'user.note', b'{value}')");
+        sandbox.command("python3").args(["-c", &set]).status().expect("it runs").success()
+    };
+    if !set("one") {
+        // This file system has none.
+        return;
+    }
+    let by_name = ["python3", "-c", "import os; print(os.getxattr('a', 'user.note'))"];
+    let by_descriptor = ["python3", "-c", "import os; print(os.getxattr(os.open('a', 0), 'user.note'))"];
+    let names = ["python3", "-c", "import os; print(os.listxattr('a'))"];
+    let copy = ["cp", "-a", "a", "b"];
+    for command in [&by_name[..], &by_descriptor, &names, &copy] {
+        assert!(set("one"));
+        sandbox.run(command).assert_stored();
+        sandbox.run(command).assert_hit();
+        assert!(set("two"));
+        let changed = sandbox.run(command);
+        changed.assert_stored();
+        assert!(changed.stderr.contains("extended attributes"), "{changed:?}");
+    }
+    // Who does not ask does not care.
+    sandbox.run(&["cat", "a"]).assert_stored();
+    assert!(set("three"));
+    sandbox.run(&["cat", "a"]).assert_hit();
+}
+
+#[test]
+fn extended_attributes_that_were_read_and_then_changed_count_as_they_were() {
+    if !have("python3") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1");
+    // GNU sed copies the attributes that it knows of a file, and puts another in its place.
+    let sed = ["sed", "-i", "s/1/1/", "a"];
+    sandbox.run(&sed).assert_stored();
+    sandbox.run(&sed).assert_hit();
+    let set = "import os; os.setxattr('a', 'user.note', b'one')";
+    if sandbox.command("python3").args(["-c", set]).status().expect("it runs").success() {
+        assert_eq!(sandbox.run(&sed).outcome(), "miss");
+    }
+    let both = "import os; print(os.listxattr('a')); os.setxattr('a', 'user.note', b'two')";
+    let ran = sandbox.run(&["python3", "-c", both]);
+    assert_eq!((ran.outcome(), ran.status), ("uncached", 0), "{ran:?}");
+}

@@ -21,7 +21,7 @@ macro_rules! programs {
 programs! {
     open_variants fortified_open openat_after_rename renamed_cwd fchdir_in_thread clone_shared fopen_modes
     list_directories tree_walks temporary_files looked_up links_and_names exchange nameless_file changed_in_place made_in_nothing
-    extended_attributes spawn_elsewhere vfork_children fork_without_exec raw_syscalls old_syscalls inline_syscalls static_program strict_filter
+    extended_attributes attributes_by_descriptor spawn_elsewhere vfork_children fork_without_exec raw_syscalls old_syscalls inline_syscalls static_program strict_filter
     without_libc empty_environment deleted_cwd descriptors_closed threads signal_handler loaded_library exec_by_descriptor
     script_chain odd_names long_path deeper_than_a_path chdir_relative dotdot_after_link names_through_proc deep_walk
     with_musl name_service outside_main own_filter not_dumpable bad_pointers killed_in_the_middle late_daemon

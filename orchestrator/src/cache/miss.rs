@@ -134,6 +134,8 @@ pub enum Difference {
     Type,
     /// It can be looked at only in one of them.
     Access,
+    /// Its extended attributes.
+    Attributes,
 }
 
 /// How the entries of a directory differ, the first few names of each kind; none where only types differ, or the
@@ -161,7 +163,9 @@ impl Entries {
 
 impl Difference {
     fn between(before: &InputState, now: &InputState) -> Self {
-        use InputState::{Absent, Directory, File, Listing, NoFolder, Refused, Symlink, Trusted, Unreadable};
+        use InputState::{
+            Absent, Attributes, Directory, File, Listing, NoFolder, Refused, Symlink, Trusted, Unreadable,
+        };
         match (before, now) {
             (Absent, NoFolder) | (NoFolder, Absent) => Self::Type,
             (Absent | NoFolder, _) => Self::Appeared,
@@ -173,6 +177,7 @@ impl Difference {
             | (Directory { mode: before }, Directory { mode: now }) => {
                 Self::Mode { before: before.unwrap_or_default(), now: now.unwrap_or_default() }
             }
+            (Attributes(_), Attributes(_)) => Self::Attributes,
             (Listing(_), Listing(_)) => Self::Entries(Entries::default()),
             (Symlink { target: before }, Symlink { target: now }) => {
                 Self::Target { before: before.clone(), now: now.clone() }

@@ -34,7 +34,7 @@ use crate::fingerprint::Framed;
 
 /// Version of everything in the store: of the records' form, and of what a kept run means. Raise it whenever
 /// either changes, such as the variables that do not count.
-pub const FORMAT_VERSION: u16 = 10;
+pub const FORMAT_VERSION: u16 = 11;
 
 /// Why the store could not be used.
 #[derive(Debug, thiserror::Error)]

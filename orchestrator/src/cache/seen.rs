@@ -34,13 +34,14 @@ impl Stamp {
     /// Nothing that could be relied on: equal to none that is taken.
     const NONE: Self = Self([0; 6]);
 
-    fn of(kind: AccessKind, now: &Result<Identity, InputState>) -> Self {
+    fn of(observation: &Observation, now: &Result<Identity, InputState>) -> Self {
         let identity = match now {
             Ok(identity) => identity,
             Err(state) => return Self([word(state), 0, 0, 0, 0, 0]),
         };
         let mode = u64::from(identity.mode) << 8;
-        let (word, whole) = match (kind, identity.file_type) {
+        let (word, whole) = match (observation.kind, identity.file_type) {
+            _ if observation.attributes => (ATTRIBUTES, true),
             (AccessKind::List, FileType::Directory) => (LISTING, true),
             (AccessKind::Missing | AccessKind::List, _) => (PRESENT, false),
             (AccessKind::Read, FileType::Directory) => (DIRECTORY, false),
@@ -81,6 +82,7 @@ const FILE: u64 = 9;
 const FILE_MODE: u64 = 10;
 const UNREADABLE: u64 = 11;
 const NO_FOLDER: u64 = 12;
+const ATTRIBUTES: u64 = 13;
 
 /// What a state is, as the first word of a stamp.
 fn word(state: &InputState) -> u64 {
@@ -99,6 +101,7 @@ fn word(state: &InputState) -> u64 {
         }
         InputState::Unreadable { .. } => UNREADABLE,
         InputState::NoFolder => NO_FOLDER,
+        InputState::Attributes(_) => ATTRIBUTES,
     }
 }
 
@@ -145,12 +148,13 @@ impl Seen {
         let mut looked = Looked::default();
         for (observation, state) in set.observations.iter().zip(states) {
             let now = looked.at(observation);
-            let stamp = Stamp::of(observation.kind, now);
+            let stamp = Stamp::of(observation, now);
             let is_settled = match (now, state) {
                 (Ok(now), InputState::File { digest, .. }) => known.get(now) == Some(*digest),
-                (Ok(now), InputState::Listing(_) | InputState::Symlink { .. }) => {
-                    known.was_settled(&observation.path.to_path(), now, started)
-                }
+                (
+                    Ok(now),
+                    InputState::Listing(_) | InputState::Symlink { .. } | InputState::Attributes(_),
+                ) => known.was_settled(&observation.path.to_path(), now, started),
                 _ => true,
             };
             let stamp = if is_settled && stamp.0[0] == word(state) { stamp } else { Stamp::NONE };
@@ -307,13 +311,15 @@ fn read(observation: &Observation, observer: &mut Observer<'_>) -> (InputState, 
     let identity = observer.identity(&observation.path, observation.follow);
     // Before it is read: what changes afterwards then gets another identity.
     let settled = match (&identity, observation.kind) {
-        (Ok(now), kind) if now.file_type == FileType::Symlink || kind == AccessKind::List => {
+        (Ok(now), kind)
+            if now.file_type == FileType::Symlink || kind == AccessKind::List || observation.attributes =>
+        {
             known.is_settled(&observation.path.to_path(), now)
         }
         _ => true,
     };
     let state = observer.state(observation);
-    let stamp = Stamp::of(observation.kind, &identity);
+    let stamp = Stamp::of(observation, &identity);
     let settled = match (&identity, &state) {
         (Ok(now), InputState::File { digest, .. }) => known.get(now) == Some(*digest),
         _ => settled,
@@ -326,7 +332,7 @@ fn read(observation: &Observation, observer: &mut Observer<'_>) -> (InputState, 
 fn look(observations: &[Observation], stamps: &mut Vec<Stamp>) {
     let one_after_the_other = |observations: &[Observation]| -> Vec<Stamp> {
         let mut looked = Looked::default();
-        observations.iter().map(|one| Stamp::of(one.kind, looked.at(one))).collect()
+        observations.iter().map(|one| Stamp::of(one, looked.at(one))).collect()
     };
     stamps.extend(in_parallel(observations, WORTH_A_THREAD, one_after_the_other).into_iter().flatten());
 }
@@ -399,7 +405,7 @@ mod tests {
                 let path = at(name).as_path().into();
                 let observation = Observation::new(path, kind, follow);
                 let state = observer.state(&observation);
-                let stamp = Stamp::of(kind, Looked::default().at(&observation));
+                let stamp = Stamp::of(&observation, Looked::default().at(&observation));
                 assert_eq!(stamp.0[0], word(&state), "{name} {kind:?} {follow}: {state:?}");
             }
         }

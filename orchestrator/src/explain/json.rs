@@ -93,6 +93,7 @@ fn difference(difference: &Difference, add: &mut impl FnMut(&str, Value) -> Opti
         }
         Difference::Type => "type",
         Difference::Access => "access",
+        Difference::Attributes => "attributes",
     };
     add("difference", name.into());
 }

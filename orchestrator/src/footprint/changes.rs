@@ -23,13 +23,15 @@ pub(super) struct Change {
     pub(super) before: Before,
     /// The content of the regular file that stood there, where it could be had.
     old: Option<Digest>,
+    /// Its extended attributes, likewise.
+    pub(super) old_attributes: Option<Digest>,
     /// What stands there now, itself and not what it points to.
     pub(super) now: Option<Identity>,
     /// Whether it is declared to be no output.
     pub(super) ignored: bool,
     /// How the run looked at it before it changed its content: set while inputs are judged.
     pub(super) look: Look,
-    first_ns: u64,
+    pub(super) first_ns: u64,
     replaced_ns: Option<u64>,
     modified_ns: Option<u64>,
     pub(super) metadata_ns: Option<u64>,
@@ -147,6 +149,7 @@ impl Changes {
     ) -> Result<Self, Uncacheable> {
         let mut changes = Self { by_place: BTreeMap::new(), children: HashMap::new(), made: HashSet::new() };
         let old_contents: HashMap<PathId, Digest> = trace.old_contents.iter().copied().collect();
+        let old_attributes: HashMap<PathId, Digest> = trace.old_attributes.iter().copied().collect();
         let mut through_links = Vec::new();
         let mut moved_folders = Vec::new();
         for access in trace.accesses.iter().filter(|access| !access.kind.observes() && !access.is_name_only())
@@ -161,7 +164,8 @@ impl Changes {
                 modified_ns: None,
                 metadata_ns: None,
             });
-            let old = old_contents.get(&access.path).copied();
+            let of_path = |all: &HashMap<PathId, Digest>| all.get(&access.path).copied();
+            let old = (of_path(&old_contents), of_path(&old_attributes));
             let entry = places.entry(named);
             let ignored =
                 |place: &[u8]| declarations.ignore_output(named) || declarations.ignore_output(place);
@@ -226,7 +230,14 @@ impl Changes {
         Ok(changes)
     }
 
-    fn add(&mut self, place: &[u8], access: &PathAccess, times: Times, old: Option<Digest>, ignored: bool) {
+    fn add(
+        &mut self,
+        place: &[u8],
+        access: &PathAccess,
+        times: Times,
+        old: (Option<Digest>, Option<Digest>),
+        ignored: bool,
+    ) {
         let Times { before, replaced_ns, modified_ns, metadata_ns } = times;
         let at =
             [replaced_ns, modified_ns, metadata_ns].into_iter().flatten().min().unwrap_or(access.first_ns);
@@ -236,6 +247,7 @@ impl Changes {
             process: access.process,
             before,
             old: None,
+            old_attributes: None,
             now: None,
             ignored,
             look: Look::None,
@@ -257,7 +269,8 @@ impl Changes {
         earliest(&mut change.replaced_ns, replaced_ns);
         earliest(&mut change.modified_ns, modified_ns);
         earliest(&mut change.metadata_ns, metadata_ns);
-        change.old = change.old.or(old);
+        change.old = change.old.or(old.0);
+        change.old_attributes = change.old_attributes.or(old.1);
         change.ignored |= ignored;
         change.was_link |= before == Before::Symlink;
         if access.kind == AccessKind::Write && replaced_ns.is_some() {

@@ -279,6 +279,7 @@ pub(super) mod tests {
             kind,
             follow: true,
             no_follow: false,
+            attributes: false,
             count: 1,
             first_ns,
             changes: None,

@@ -30,6 +30,7 @@ pub(super) struct Merged {
     touch: Touch,
     pub(super) follow: bool,
     pub(super) no_follow: bool,
+    pub(super) attributes: bool,
     count: u32,
     first_ns: u64,
     changes: Option<Changes>,
@@ -58,6 +59,7 @@ impl Accesses {
             touch,
             follow: false,
             no_follow: false,
+            attributes: false,
             count: 0,
             first_ns: time_ns,
             changes: None,
@@ -79,10 +81,12 @@ impl Accesses {
                 Some(known) => {
                     let read = self.accesses.item_mut(number);
                     let (follow, no_follow, first_ns) = (read.follow, read.no_follow, read.first_ns);
+                    let attributes = read.attributes;
                     let count = std::mem::take(&mut read.count);
                     let known = self.accesses.item_mut(known);
                     known.follow |= follow;
                     known.no_follow |= no_follow;
+                    known.attributes |= attributes;
                     known.count = known.count.saturating_add(count);
                     known.first_ns = known.first_ns.min(first_ns);
                 }
@@ -182,6 +186,7 @@ impl Merged {
             kind,
             follow: self.follow,
             no_follow: self.no_follow,
+            attributes: self.attributes,
             count: self.count,
             first_ns: since(self.first_ns),
             changes: self.changes.map(|changes| Changes {

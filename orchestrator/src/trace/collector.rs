@@ -10,7 +10,7 @@ use platform::tracing::{CaptureReport, Sink};
 use shm_protocol::access::{Access, AccessKind, Before, Gap};
 use shm_protocol::record::{Event, Exit, Record};
 
-use crate::fingerprint::Digest;
+use crate::fingerprint::{Digest, attributes};
 
 use super::accesses::Accesses;
 use super::images::Images;
@@ -27,13 +27,20 @@ pub struct Collector {
     state: Mutex<State>,
 }
 
+/// What a regular file was before it was changed.
+#[derive(Clone, Copy)]
+struct Old {
+    content: Digest,
+    attributes: Option<Digest>,
+}
+
 #[derive(Default)]
 struct State {
     images: Images,
     names: Names,
     accesses: Accesses,
     /// The content of files before they were changed first; `None` while it is taken, and if it can't be had.
-    old_contents: HashMap<Vec<u8>, Option<Digest>>,
+    old_contents: HashMap<Vec<u8>, Option<Old>>,
     gaps: Vec<(Gap, usize)>,
     network: Vec<(usize, String)>,
     stream_users: Vec<(usize, i32)>,
@@ -84,19 +91,20 @@ impl Sink for Collector {
             state.old_contents.insert(path.to_vec(), None);
         }
         // Without the lock: the file may be large.
-        let old = old_content(&files::path_of(path), follow, started);
+        let old = old(&files::path_of(path), follow, started);
         self.state().old_contents.insert(path.to_vec(), old);
     }
 }
 
-/// The content that the regular file at `path` had before the run; `None` if something has changed it since.
-fn old_content(path: &Path, follow: bool, started: i128) -> Option<Digest> {
+/// What the regular file at `path` was before the run; `None` if something has changed it since.
+fn old(path: &Path, follow: bool, started: i128) -> Option<Old> {
     let before = files::identity(path, follow).ok()?;
     if before.ctime_ns >= started || before.file_type != FileType::File {
         return None;
     }
-    let digest = Digest::of_reader(std::fs::File::open(path).ok()?).ok()?;
-    (files::identity(path, follow).ok()? == before).then_some(digest)
+    let content = Digest::of_reader(std::fs::File::open(path).ok()?).ok()?;
+    let attributes = attributes(path, follow).ok();
+    (files::identity(path, follow).ok()? == before).then_some(Old { content, attributes })
 }
 
 impl State {
@@ -176,6 +184,7 @@ impl State {
         let merged = self.accesses.one_more(image, path, kind, time_ns);
         merged.follow |= follow;
         merged.no_follow |= !follow;
+        merged.attributes |= access.call.asks_for_attributes();
         if let Some(change) = change {
             merged.change(change, time_ns);
         }
@@ -228,10 +237,9 @@ impl State {
         let (processes, ids) = self.images.into_processes(report.capture, start_ns, end_ns);
         let owner = |image: usize| ids[image];
 
-        let old_contents = self.old_contents.into_iter();
-        let mut old_contents: Vec<_> =
-            old_contents.filter_map(|(raw, digest)| Some((self.names.known(&raw)?, digest?))).collect();
-        old_contents.sort_unstable_by_key(|(path, _)| *path);
+        let old = self.old_contents.into_iter();
+        let mut old: Vec<_> = old.filter_map(|(raw, old)| Some((self.names.known(&raw)?, old?))).collect();
+        old.sort_unstable_by_key(|(path, _)| *path);
 
         let of_capture = report.gaps.iter();
         let mut gaps: Vec<_> =
@@ -242,7 +250,8 @@ impl State {
         Trace {
             processes,
             accesses: self.accesses.into_accesses(&ids, some_moved, since),
-            old_contents,
+            old_contents: old.iter().map(|&(path, old)| (path, old.content)).collect(),
+            old_attributes: old.iter().filter_map(|&(path, old)| Some((path, old.attributes?))).collect(),
             climbs: self.names.climbs(owner, since),
             paths: self.names.into_paths(),
             gaps,

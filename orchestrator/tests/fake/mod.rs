@@ -223,6 +223,7 @@ impl Program {
                 kind,
                 follow,
                 no_follow: !follow,
+                attributes: false,
                 count: 1,
                 first_ns: at,
                 changes,

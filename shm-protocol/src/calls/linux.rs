@@ -5,9 +5,9 @@
 //! of [`interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
 
 use super::meaning::{
-    CWD, Meaning, descriptor_controlled, descriptor_metadata_changed, directory_changed,
-    directory_changed_to, executed, handle_asked, link_read, linked, listed, looked_up, made,
-    metadata_changed, mounted, opened, removed, renamed, root_changed, truncated, unshared,
+    CWD, Meaning, descriptor_controlled, descriptor_looked_up, descriptor_metadata_changed,
+    directory_changed, directory_changed_to, executed, handle_asked, link_read, linked, listed, looked_up,
+    made, metadata_changed, mounted, opened, removed, renamed, root_changed, truncated, unshared,
 };
 
 /// Expands `$with!` with the table of watched system calls.
@@ -46,6 +46,8 @@ macro_rules! watched_calls {
             listxattr __NR_listxattr (path, _list, _size) = looked_up(CWD, path, 0);
             llistxattr __NR_llistxattr (path, _list, _size) = looked_up(CWD, path, 0x100);
             getxattrat __NR_getxattrat (dir, path, flags, _name, _value, _size) = looked_up(dir, path, flags);
+            fgetxattr __NR_fgetxattr (fd, _name, _value, _size) = descriptor_looked_up(fd);
+            flistxattr __NR_flistxattr (fd, _list, _size) = descriptor_looked_up(fd);
             listxattrat __NR_listxattrat (dir, path, flags, _list, _size) = looked_up(dir, path, flags);
             inotify_add_watch __NR_inotify_add_watch (_fd, path, _mask) = looked_up(CWD, path, 0);
 
@@ -270,6 +272,24 @@ macro_rules! define_calls {
 }
 
 watched_calls!(define_calls);
+
+impl Call {
+    /// Whether the call tells of extended attributes.
+    #[must_use]
+    pub const fn asks_for_attributes(self) -> bool {
+        matches!(
+            self,
+            Self::getxattr
+                | Self::lgetxattr
+                | Self::fgetxattr
+                | Self::getxattrat
+                | Self::listxattr
+                | Self::llistxattr
+                | Self::flistxattr
+                | Self::listxattrat
+        )
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -248,6 +248,11 @@ pub(super) const fn looked_up(dir: u64, path: u64, flags: u64) -> Meaning {
     Meaning::Touch(Touch::look(dir, name(path, flags), AccessKind::Stat, follows(flags)))
 }
 
+/// fgetxattr, flistxattr.
+pub(super) const fn descriptor_looked_up(fd: u64) -> Meaning {
+    Meaning::Touch(Touch::look(fd, Name::Descriptor, AccessKind::Stat, true))
+}
+
 /// readlink(2): an empty name means the descriptor itself, without a flag.
 pub(super) const fn link_read(dir: u64, path: u64) -> Meaning {
     Meaning::Touch(Touch::look(dir, Name::AtOrDescriptor(path), AccessKind::Stat, false))

@@ -89,6 +89,7 @@ impl Observer {
             "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" | "fchownat" | "utimensat" | "futimesat" => {
                 self.touched(call, At::Pair(0), Write);
             }
+            "fgetxattr" | "flistxattr" => self.touched(call, At::Descriptor(0), Stat),
             "fchmod" | "fchown" | "fsetxattr" | "fremovexattr" => {
                 self.touched(call, At::Descriptor(0), Write);
             }

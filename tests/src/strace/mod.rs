@@ -12,7 +12,7 @@ use crate::tracer;
 /// The calls that are asked for. `%file` is every call that takes a path; the others take a descriptor, or make
 /// a process, which inherits its working directory.
 const CALLS: &str = concat!(
-    "trace=%file,getdents,getdents64,fchdir,fchmod,fchown,fsetxattr,fremovexattr,",
+    "trace=%file,getdents,getdents64,fchdir,fchmod,fchown,fsetxattr,fremovexattr,fgetxattr,flistxattr,",
     "bind,connect,sendto,sendmsg,sendmmsg,clone,clone3,fork,vfork",
 );
 
