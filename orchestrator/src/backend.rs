@@ -12,6 +12,7 @@ use crate::cache::{Lookup, Store, StoreError};
 use crate::cancellation::Cancellation;
 use crate::declarations::BadGlob;
 use crate::library;
+use crate::remote::Remote;
 use crate::run::{self, Capture, Following, Mode, Report, RunError, RunnerPlace, Stdin, Traced};
 use crate::selection::named_inputs;
 use crate::stdio::{Input, Passage, Tee, give_input};
@@ -93,6 +94,13 @@ impl Backend {
         let runner = RunnerPlace::of(&store).map_err(BackendError::Library)?;
         let capture = Capture { library_folder, runner: Some(runner), ..Capture::default() };
         Ok(Self { store, capture })
+    }
+
+    /// The same, with a server that is asked for what the store lacks, and given what it gets.
+    #[must_use]
+    pub fn with_remote(mut self, remote: Remote) -> Self {
+        self.store = self.store.with_remote(remote);
+        self
     }
 
     /// Its store: what is kept there, and what is remembered of runs.

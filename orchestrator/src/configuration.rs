@@ -56,6 +56,52 @@ pub struct Configuration {
     pub mtime: Option<MtimeMode>,
     /// No final line.
     pub quiet: bool,
+    /// The cache that is shared with other machines.
+    pub remote: RemoteSettings,
+}
+
+/// `[remote]`: the cache that is shared with other machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RemoteSettings {
+    /// Where it is: `http://` or `https://`.
+    pub url: Option<String>,
+    /// Whether runs are only fetched, or given as well.
+    pub mode: RemoteMode,
+    /// When runs are given.
+    pub upload: UploadMode,
+    /// How long the questions of a look-up may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How long it may take to fetch contents, and to give a run, in milliseconds.
+    pub transfer_timeout_ms: Option<u64>,
+    /// The only certificates that vouch for it, as PEM; relative to the root.
+    pub ca: Option<PathBuf>,
+    /// The certificate that it is shown, as PEM; relative to the root.
+    pub client_cert: Option<PathBuf>,
+    /// The key of that certificate, as PEM; relative to the root.
+    pub client_key: Option<PathBuf>,
+}
+
+/// Whether runs are only fetched, or given as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemoteMode {
+    /// Both.
+    #[default]
+    ReadWrite,
+    /// Only fetched.
+    ReadOnly,
+}
+
+/// When runs are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UploadMode {
+    /// Always.
+    #[default]
+    Always,
+    /// In continuous integration, where the variable `CI` is set.
+    Ci,
 }
 
 impl Configuration {
@@ -201,6 +247,10 @@ pub fn read(root: &Path) -> Result<Configuration, ConfigurationError> {
         return Err(ConfigurationError::Malformed { path, line, message: bad.to_string() });
     }
     configuration.cache_dir = configuration.cache_dir.map(|folder| root.join(folder));
+    let RemoteSettings { ca, client_cert, client_key, .. } = &mut configuration.remote;
+    for path in [ca, client_cert, client_key].into_iter().flatten() {
+        *path = root.join(&path);
+    }
     Ok(configuration)
 }
 

@@ -9,6 +9,7 @@ use shm_protocol::record::Exit;
 use crate::bytes::Bytes;
 use crate::cache::{Declared, Difference, Entries, MissReason};
 use crate::footprint::{self, Actor, TerminalLoss, Uncacheable, Unseen};
+use crate::remote::Unshared;
 use crate::report::text::printable;
 use crate::runner::Statement;
 use crate::trace::Trace;
@@ -72,6 +73,12 @@ pub fn miss(reason: &MissReason) -> String {
             format!("a stored run saw the same, but its outputs can't be put back: {error}")
         }
         MissReason::Damaged => "what was stored is damaged: it is stored again".to_owned(),
+        MissReason::Tied { path, root } => {
+            format!("a shared run in {root} depended on that place: {} names it", printable(path))
+        }
+        MissReason::Above { path } => format!(
+            "a shared run searched every folder above its root (as far as {path}), and this one lies in more of them, or fewer"
+        ),
         MissReason::Named { path, difference } => {
             let what = match difference {
                 Difference::Appeared => "was not there and is now",
@@ -183,6 +190,25 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
         Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
         Uncacheable::Concurrent => {
             "the same command was running at the same time, so that what it left may be the other's; the last of them is stored".to_owned()
+        }
+    }
+}
+
+/// Why a run is kept here only; a sentence without its full stop.
+#[must_use]
+pub fn unshared(why: &Unshared) -> String {
+    match why {
+        Unshared::Root => "the path of the root is / or has unusual characters".to_owned(),
+        Unshared::Identity(path) => {
+            format!(
+                "what is in {} is known on this machine only (--trust, or it can't be read)",
+                printable(path)
+            )
+        }
+        Unshared::Outside(path) => format!("{}, an output, is outside the root", printable(path)),
+        Unshared::Native(command) => format!("`{command}` asks which processor this is"),
+        Unshared::Changed(path) => {
+            format!("{} is no longer what the run saw or left", printable(path))
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod fingerprint;
 pub mod footprint;
 pub mod library;
 mod planted;
+pub mod remote;
 pub mod report;
 pub mod run;
 pub mod runner;

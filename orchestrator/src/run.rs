@@ -24,6 +24,7 @@ use crate::cancellation::Cancellation;
 use crate::declarations::{BadGlob, Declarations};
 use crate::fingerprint::Fingerprint;
 use crate::footprint::{Footprint, RunFacts, TerminalLoss, Uncacheable, judge, teller};
+use crate::remote::{RemoteError, Unshared, Upload};
 use crate::runner::{self, Server, Told};
 use crate::selection::named_inputs;
 use crate::stdio::{Input, Output, Passage, Tee, give_input};
@@ -161,6 +162,12 @@ pub struct Report {
     pub io_uring_refused: Vec<String>,
     /// What the store could not do; the command has run all the same.
     pub trouble: Option<String>,
+    /// A hit that was not in the store: the remote had it.
+    pub fetched: bool,
+    /// What was wrong with the remote; nothing is the worse for it.
+    pub remote_trouble: Option<RemoteError>,
+    /// Why a run that was stored was not given to the remote.
+    pub unshared: Option<Unshared>,
     /// Why not all that the command printed, or would have, could be passed on.
     pub refused_output: Option<io::ErrorKind>,
 }
@@ -286,10 +293,23 @@ pub fn run(
     // What killed hits left is not to be seen by a command, nor taken for an entry of a folder.
     archive::sweep(&store.journals());
     let found = if mode.force { Ok(Lookup::Miss(Missed::default())) } else { store.look_up(task) };
+    let (mut fetched, mut remote_trouble) = (false, None);
+    let found = match (found, store.remote()) {
+        (Ok(Lookup::Miss(missed)), Some(remote)) if !mode.force => {
+            let completed = remote.complete(task, store, missed);
+            (fetched, remote_trouble) = (completed.fetched, completed.trouble);
+            Ok(completed.lookup)
+        }
+        (found, _) => found,
+    };
     let Missed { reasons, against } = match found {
         Ok(Lookup::Hit(entry)) => match replay(&entry, store, mode.mtime, passage) {
             Ok(refused) => {
-                return Ok(Report { refused_output: refused, ..hit(task, store, &entry, id, began) });
+                return Ok(Report {
+                    refused_output: refused,
+                    fetched,
+                    ..hit(task, store, &entry, id, began)
+                });
             }
             Err(error) => {
                 // What then has no room for its outputs either is not to take the place of what is stored.
@@ -382,6 +402,9 @@ pub fn run(
         saved: None,
         io_uring_refused: trace.io_uring_refused().collect(),
         trouble: None,
+        fetched: false,
+        remote_trouble: None,
+        unshared: None,
         refused_output,
     };
     let mut added = 0;
@@ -405,6 +428,10 @@ pub fn run(
     if let Outcome::Miss { kept, .. } = &outcome {
         report.fingerprint = *kept;
     }
+    // A server that did not answer is not asked again; one that holds what is damaged may be given it again.
+    let is_down = remote_trouble.as_ref().is_some_and(RemoteError::is_down);
+    let remote = store.remote().filter(|_| !is_down);
+    let upload = remote.zip(report.fingerprint).and_then(|(remote, kept)| remote.upload(task, store, kept));
     report.record = RunRecord::of(task, id, began, exit, outcome);
     report.record.declared = told
         .declarations
@@ -423,6 +450,12 @@ pub fn run(
             _ => counters.misses += 1,
         }
     }));
+    match upload.map(Upload::finish) {
+        Some(Ok(Err(why))) => report.unshared = Some(why),
+        Some(Err(error)) => remote_trouble = remote_trouble.or(Some(error)),
+        Some(Ok(Ok(()))) | None => {}
+    }
+    report.remote_trouble = remote_trouble;
     Ok(report)
 }
 
@@ -465,6 +498,9 @@ pub fn run_plainly(
         saved: None,
         io_uring_refused: Vec::new(),
         trouble: None,
+        fetched: false,
+        remote_trouble: None,
+        unshared: None,
         refused_output: None,
     })
 }
@@ -507,6 +543,9 @@ fn hit(task: &Task, store: &Store, entry: &Entry, id: RunId, began: SystemTime) 
         saved: Some(saved),
         io_uring_refused: Vec::new(),
         trouble,
+        fetched: false,
+        remote_trouble: None,
+        unshared: None,
         refused_output: None,
     }
 }

@@ -342,7 +342,7 @@ impl Task {
     }
 
     /// `PWD`, where it is another name for the working directory: a shell prints it.
-    fn logical_cwd(&self) -> Option<&OsStr> {
+    pub(crate) fn logical_cwd(&self) -> Option<&OsStr> {
         let named = self.variable("PWD")?;
         let other = named != self.cwd.as_os_str() && Path::new(named).is_absolute();
         let same = || Some(Path::new(named).canonicalize().ok()? == self.cwd.canonicalize().ok()?);

@@ -1,5 +1,6 @@
 //! What the tests of tracerun as a program share: the program itself, and a place to use it in.
 
+pub mod cache_server;
 pub mod differential;
 pub mod hunt;
 pub mod observed;

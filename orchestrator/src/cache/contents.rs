@@ -51,6 +51,19 @@ impl Layout {
         self.offsets.is_empty()
     }
 
+    /// The length of the pack in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Its contents, in the order in which they lie.
+    pub(super) fn in_order(&self) -> Vec<Digest> {
+        let mut each: Vec<_> = self.offsets.iter().map(|(digest, at)| (*at, *digest)).collect();
+        // Of those at the same place all but one are empty.
+        each.sort();
+        each.into_iter().map(|(_, digest)| digest).collect()
+    }
+
     /// Whether it lies in the pack.
     pub(super) fn has(&self, digest: Digest) -> bool {
         self.offsets.contains_key(&digest)
@@ -75,7 +88,7 @@ pub(crate) struct Contents<'s> {
 
 impl Store {
     /// The file of a large content.
-    pub(super) fn blob_path(&self, digest: Digest) -> PathBuf {
+    pub(crate) fn blob_path(&self, digest: Digest) -> PathBuf {
         let name = digest.to_string();
         self.folder.join("blobs").join(&name[..2]).join(name)
     }
@@ -138,7 +151,7 @@ impl Store {
 
     /// Whether a file of the store is there, as long as it should be. What is used again is as good as new to the
     /// collector.
-    fn is_kept(&self, path: &Path, length: u64) -> bool {
+    pub(super) fn is_kept(&self, path: &Path, length: u64) -> bool {
         let there = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == length);
         there && files::set_modified(path, SystemTime::now()).is_ok()
     }
@@ -199,9 +212,30 @@ fn file_digest(path: &Path) -> Result<Digest, StoreError> {
 
 impl<'s> Contents<'s> {
     /// The contents of a result with these outputs, and that printed this.
-    pub(super) fn of(store: &'s Store, outputs: &[Output], terminal: Option<(Digest, u64)>) -> Self {
+    pub(crate) fn of(store: &'s Store, outputs: &[Output], terminal: Option<(Digest, u64)>) -> Self {
         let layout = Layout::of(contents(outputs, terminal));
         Self { store, layout, pack: std::sync::OnceLock::new() }
+    }
+
+    /// Whether a content of this length lies in a file of its own.
+    pub(crate) fn is_large(size: u64) -> bool {
+        size >= LARGE
+    }
+
+    /// The contents of a pack, each verified; `None` where it is not that of a result with these outputs, and that printed this.
+    pub(crate) fn taken_apart<'p>(
+        outputs: &[Output],
+        terminal: Option<(Digest, u64)>,
+        pack: &'p [u8],
+    ) -> Option<HashMap<Digest, &'p [u8]>> {
+        let layout = Layout::of(contents(outputs, terminal));
+        let small = contents(outputs, terminal).filter(|(digest, _)| layout.has(*digest));
+        let take = |(digest, size): (Digest, u64)| {
+            let start = usize::try_from(*layout.offsets.get(&digest)?).ok()?;
+            let bytes = pack.get(start..start.checked_add(usize::try_from(size).ok()?)?)?;
+            (Digest::of(bytes) == digest).then_some((digest, bytes))
+        };
+        small.map(take).collect()
     }
 
     /// Makes sure that a content of this length is there; whether it is whole is known once it has been read.

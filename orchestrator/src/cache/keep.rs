@@ -88,33 +88,33 @@ impl Record for PathSet {
 }
 
 /// What came of a run.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ResultRecord {
-    pub(super) run: RunId,
-    pub(super) path_set: Digest,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ResultRecord {
+    pub(crate) run: RunId,
+    pub(crate) path_set: Digest,
     #[serde(with = "wire::exit")]
-    pub(super) exit: Exit,
-    pub(super) outputs: Vec<Output>,
+    pub(crate) exit: Exit,
+    pub(crate) outputs: Vec<Output>,
     /// All terminal output, one piece after the other.
-    pub(super) terminal: Option<(Digest, u64)>,
+    pub(crate) terminal: Option<(Digest, u64)>,
     /// Stream and length of each piece.
-    pub(super) chunks: Vec<(Stream, u64)>,
+    pub(crate) chunks: Vec<(Stream, u64)>,
     /// How long it took, milliseconds.
-    pub(super) wall_ms: u64,
+    pub(crate) wall_ms: u64,
     /// When it began, by the clock of the file system, nanoseconds since 1970.
-    pub(super) started_ns: u64,
+    pub(crate) started_ns: u64,
 }
 
 /// What each observation of a run came to, and who made it: only to tell what made another run differ.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Details {
-    pub(super) states: Vec<InputState>,
-    pub(super) readers: Vec<u32>,
-    pub(super) actors: Vec<Actor>,
+pub(crate) struct Details {
+    pub(crate) states: Vec<InputState>,
+    pub(crate) readers: Vec<u32>,
+    pub(crate) actors: Vec<Actor>,
     /// The names in each listing, by its digest.
-    pub(super) listings: Vec<(Digest, Vec<Bytes>)>,
+    pub(crate) listings: Vec<(Digest, Vec<Bytes>)>,
     /// The run.
-    pub(super) run: RunId,
+    pub(crate) run: RunId,
 }
 
 impl Record for Details {
@@ -138,6 +138,14 @@ pub(super) struct LastRun {
 impl Record for LastRun {
     const FOLDER: &'static str = "commands";
     const KIND: u8 = 4;
+}
+
+/// The records of one kept run.
+pub(super) struct Records<'r> {
+    pub(super) result: &'r ResultRecord,
+    pub(super) details: &'r Details,
+    pub(super) seen: &'r Seen,
+    pub(super) path_set: &'r PathSet,
 }
 
 impl Store {
@@ -170,8 +178,6 @@ impl Store {
             wall_ms: run.wall_ms,
             started_ns: u64::try_from(footprint.started).unwrap_or_default(),
         };
-        let name = fingerprint.0.to_string();
-        self.write_record(&name, &result)?;
         let details = Details {
             states: states.clone(),
             readers: readers.clone(),
@@ -179,16 +185,32 @@ impl Store {
             listings: listings.clone(),
             run: run.id,
         };
-        self.write_record(&name, &details)?;
-        self.write_record(&name, &Seen::of(path_set, states, variables, self.known(), footprint.started))?;
-        if !self.record_path::<PathSet>(&set.to_string()).exists() {
-            self.write_record(&set.to_string(), path_set)?;
-        }
-        self.add_to_key(action_key, set, fingerprint)?;
-        self.write_record(&task.command().to_string(), &LastRun { run: run.id, parts: task.key_parts() })?;
+        let seen = Seen::of(path_set, states, variables, self.known(), footprint.started);
+        let records = Records { result: &result, details: &details, seen: &seen, path_set };
+        self.keep_records(task, fingerprint, &records)?;
         // Records are not measured: a row of 64 bytes, a path and a state for each observation, and what is always there.
         let bytes = added + 160 * states.len() as u64 + 4096;
         Ok(Kept { action_key, fingerprint, bytes })
+    }
+
+    /// Writes what refers to contents, which are there.
+    pub(super) fn keep_records(
+        &self,
+        task: &Task,
+        fingerprint: Fingerprint,
+        records: &Records<'_>,
+    ) -> Result<(), StoreError> {
+        let Records { result, details, seen, path_set } = *records;
+        let (name, set) = (fingerprint.0.to_string(), result.path_set);
+        self.write_record(&name, result)?;
+        self.write_record(&name, details)?;
+        self.write_record(&name, seen)?;
+        if !self.record_path::<PathSet>(&set.to_string()).exists() {
+            self.write_record(&set.to_string(), path_set)?;
+        }
+        self.add_to_key(task.action_key(), set, fingerprint)?;
+        let last = LastRun { run: result.run, parts: task.key_parts() };
+        self.write_record(&task.command().to_string(), &last)
     }
 
     /// The kept run of a fingerprint; `None` where it is no longer kept.

@@ -103,6 +103,18 @@ pub enum MissReason {
         /// How it differs.
         difference: Difference,
     },
+    /// Another checkout of which a run was shared lay elsewhere, and something of that run names the place.
+    Tied {
+        /// What names it: an output, or an input.
+        path: Bytes,
+        /// The root of that checkout.
+        root: Bytes,
+    },
+    /// A run was shared that had looked at what is above its root, which lay in more folders than this one, or fewer.
+    Above {
+        /// The first path that it had looked at there.
+        path: Bytes,
+    },
 }
 
 /// How something differs from the last kept run.
@@ -162,7 +174,7 @@ impl Entries {
 }
 
 impl Difference {
-    fn between(before: &InputState, now: &InputState) -> Self {
+    pub(crate) fn between(before: &InputState, now: &InputState) -> Self {
         use InputState::{
             Absent, Attributes, Directory, File, Listing, NoFolder, Refused, Symlink, Trusted, Unreadable,
         };

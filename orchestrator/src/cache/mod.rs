@@ -3,6 +3,7 @@
 mod collect;
 mod contents;
 mod counters;
+mod exchange;
 mod keep;
 mod known;
 mod lookup;
@@ -24,6 +25,8 @@ use platform::files;
 pub use self::collect::{Collected, LIMIT, Verified};
 pub(crate) use self::contents::{Contents, in_parallel};
 pub use self::counters::Counters;
+pub(crate) use self::exchange::{Arrived, Export};
+pub(crate) use self::keep::ResultRecord;
 pub use self::keep::{Kept, KeptRun, OutputChunk, Stream};
 pub use self::known::KnownDigests;
 pub use self::lookup::{Entry, Lookup};
@@ -31,6 +34,7 @@ pub use self::miss::{Difference, Entries, MissReason, Missed};
 pub use self::runs::{Declared, Outcome, RunError, RunId, RunRecord};
 use crate::declarations::BadGlob;
 use crate::fingerprint::Framed;
+use crate::remote::Remote;
 
 /// Version of everything in the store: of the records' form, and of what a kept run means. Raise it whenever
 /// either changes, such as the variables that do not count.
@@ -95,6 +99,7 @@ impl StoreError {
 pub struct Store {
     folder: PathBuf,
     known: Arc<KnownDigests>,
+    remote: Option<Arc<Remote>>,
 }
 
 /// How much a store holds.
@@ -126,7 +131,7 @@ impl Store {
         const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                            # This folder is a cache of tracerun. See https://bford.info/cachedir/\n";
         let own = folder.join(format!("v{FORMAT_VERSION}"));
-        let store = Self { known: Arc::new(KnownDigests::of(own.clone())), folder: own };
+        let store = Self { known: Arc::new(KnownDigests::of(own.clone())), folder: own, remote: None };
         for path in [folder, &store.folder] {
             files::create_private_folder(path).map_err(StoreError::io(path, "make this cache folder"))?;
             if files::is_writable_by_others(path)
@@ -146,6 +151,19 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder
+    }
+
+    /// This one, with a server that is asked for what it lacks, and given what it gets.
+    #[must_use]
+    pub fn with_remote(mut self, remote: Remote) -> Self {
+        self.remote = Some(Arc::new(remote));
+        self
+    }
+
+    /// The server that is asked for what it lacks.
+    #[must_use]
+    pub fn remote(&self) -> Option<&Arc<Remote>> {
+        self.remote.as_ref()
     }
 
     /// What files are known to hold.

@@ -98,6 +98,14 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) mtime: Option<MtimeArgument>,
 
+    /// The cache that is shared with other machines, by http:// or https://
+    #[arg(long, env = "TRACERUN_REMOTE", hide_env_values = true, value_name = "URL")]
+    pub(crate) remote: Option<String>,
+
+    /// Ask no other machine, and tell none, whatever tracerun.toml or TRACERUN_REMOTE say
+    #[arg(long)]
+    pub(crate) no_remote: bool,
+
     /// Run nothing: say whether it would be a hit, and why not
     #[arg(long, conflicts_with_all = ["force", "no_store", "summary"])]
     pub(crate) dry_run: bool,

@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod history;
+mod remote;
 mod run;
 mod trace;
 mod who;
@@ -27,6 +28,7 @@ use shm_protocol::session;
 use tracerun::cache::{LIMIT, RunError as NoSuchRun, Store, StoreError};
 use tracerun::configuration::{self, CaptureMode, Configuration, ConfigurationError, IoUringMode};
 use tracerun::library;
+use tracerun::remote::RemoteError;
 use tracerun::run::{Capture, RunError, RunnerPlace};
 
 use tracerun_client::{Client, EnvQuery};
@@ -56,6 +58,8 @@ enum Failure {
     Declared(String),
     #[error("can't unpack the preload library: {0}")]
     Library(io::Error),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("only NDJSON can be written while the command runs: --live needs --format ndjson")]

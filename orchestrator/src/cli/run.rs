@@ -20,11 +20,22 @@ use tracerun::stdio::{Taken, take_input, to_own_streams};
 use tracerun::task::{Jobserver, Policy, StdinKey, Task, Terminal};
 
 use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
+use super::remote;
 use super::{FAILED, Failure, Place, create_file, duration, print, say, write_to};
 
 pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Failure> {
-    let RunArguments { task: options, dry_run, format, force, no_store, mtime, summary: summary_path, argv } =
-        arguments;
+    let RunArguments {
+        task: options,
+        dry_run,
+        format,
+        force,
+        no_store,
+        mtime,
+        remote: url,
+        no_remote,
+        summary: summary_path,
+        argv,
+    } = arguments;
     let place = Place::find(common)?;
     // Before the command runs: that it can't be written is no reason to lose the command's exit status.
     let summary_file = summary_path.as_deref().map(create_file).transpose()?;
@@ -54,6 +65,10 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         if place.cwd_is_gone { Err(gone()) } else { place.open_store().map_err(|error| error.to_string()) };
     let report = match store {
         Ok(store) => {
+            let store = match remote::of(url.filter(|_| !no_remote), !no_remote, &place)? {
+                Some(remote) => store.with_remote(remote),
+                None => store,
+            };
             let mtime = match mtime.map(MtimeMode::from).or(place.configuration.mtime) {
                 Some(MtimeMode::Now) | None => Mtime::Now,
                 Some(MtimeMode::Recorded) => Mtime::Recorded,
@@ -85,7 +100,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
                 }
                 ran => ran?,
             };
-            if matches!(report.record.outcome, Outcome::Miss { kept: Some(_), .. }) {
+            if report.fetched || matches!(report.record.outcome, Outcome::Miss { kept: Some(_), .. }) {
                 collect_behind(&store, &place);
             }
             report
@@ -100,8 +115,12 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         if let Some(trouble) = report.trouble.as_ref().filter(|_| !told) {
             say(&format!("warning: {trouble}"));
         }
+        if let Some(trouble) = &report.remote_trouble {
+            say(&format!("warning: the remote is not used: {trouble}"));
+        }
         say(&line(&report));
         if common.verbose {
+            report.unshared.iter().for_each(|why| say(&format!("not shared: {}", explain::unshared(why))));
             say(&format!(
                 "run {}, {} inputs, {} outputs, {}",
                 report.record.id,
@@ -213,12 +232,19 @@ fn take(task: &mut Task, mode: StdinMode, store: &Store) -> Result<Option<Taken>
     Ok(Some(taken))
 }
 
+/// Where a hit came from, if that is worth saying.
+fn from(fetched: bool) -> &'static str {
+    if fetched { " from the remote" } else { "" }
+}
+
 /// The one line.
 fn line(report: &Report) -> String {
     match &report.record.outcome {
         Outcome::Hit { .. } => match report.saved {
-            Some(saved) if saved >= Duration::from_millis(100) => format!("hit, saved {}", duration(saved)),
-            _ => "hit".to_owned(),
+            Some(saved) if saved >= Duration::from_millis(100) => {
+                format!("hit{}, saved {}", from(report.fetched), duration(saved))
+            }
+            _ => format!("hit{}", from(report.fetched)),
         },
         Outcome::Miss { reasons, kept, .. } => {
             let reason = reasons.first().map_or_else(|| "asked to run".to_owned(), explain::miss);
@@ -263,5 +289,7 @@ fn summary(report: &Report) -> Value {
         "inputs": paths(&report.inputs),
         "outputs": paths(&report.outputs),
         "wall_ms": report.record.wall_ms,
+        "fetched": report.fetched,
+        "remote_trouble": report.remote_trouble.as_ref().map(ToString::to_string),
     })
 }

@@ -60,6 +60,15 @@ pub fn miss(reason: &MissReason) -> Value {
             "not-restored"
         }
         MissReason::Damaged => "damaged",
+        MissReason::Tied { path, root } => {
+            add("path", path.text().into());
+            add("root", root.text().into());
+            "tied"
+        }
+        MissReason::Above { path } => {
+            add("path", path.text().into());
+            "above"
+        }
         MissReason::Named { path, difference: how } => {
             add("path", path.text().into());
             difference(how, &mut add);
