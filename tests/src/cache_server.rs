@@ -128,6 +128,8 @@ impl CacheServer {
 
 /// Answers the requests of one connection.
 fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
+    // Head and body are written apart, and nobody shall wait for the second.
+    stream.set_nodelay(true)?;
     let (mut reader, mut stream) = (BufReader::new(stream), stream);
     loop {
         let mut head = String::new();
@@ -184,7 +186,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
                 let middle = answer.len() / 2;
                 answer[middle] ^= 1;
             }
-            Fault::TooLong if !answer.is_empty() => answer.extend_from_slice(b"and more"),
+            Fault::TooLong if !is_result && !answer.is_empty() => answer.extend_from_slice(b"and more"),
             _ => {}
         }
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", answer.len());

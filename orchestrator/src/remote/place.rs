@@ -15,6 +15,9 @@ use shm_protocol::access::AccessKind;
 /// Stands for the root in what is shared. No argument, variable, path or text can hold it, as it has a NUL.
 const MASK: &[u8] = b"\0root\0";
 
+/// Where packages are installed to: their files name no checkout.
+const INSTALLED: [&[u8]; 8] = [b"/usr", b"/lib", b"/lib64", b"/bin", b"/sbin", b"/opt", b"/nix", b"/dev"];
+
 /// The root of a checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Root(Vec<u8>);
@@ -72,12 +75,23 @@ impl Root {
         for levels in 1..=self.depth() {
             let folder = self.above(levels);
             // Nobody goes up as far as that by counting; what is looked for in every folder on the way is seen in those.
-            let is_counted = folder.len() > 1 || path == folder || self.depth() == 1;
+            let is_far = folder == b"/" && self.depth() > 1 || INSTALLED.contains(&folder);
+            let is_counted = !is_far || path == folder;
             if let Some(rest) = below(path, folder).filter(|_| is_counted) {
                 return Location::Above { levels, rest: rest.into(), path: path.into() };
             }
         }
         Location::Elsewhere(path.into())
+    }
+
+    /// Whether a path belongs to the system, whose files name no checkout.
+    pub(super) fn is_installed(&self, path: &[u8]) -> bool {
+        below(path, &self.0).is_none() && INSTALLED.iter().any(|folder| below(path, folder).is_some())
+    }
+
+    /// Whether this is an observation of a folder on the way to the root.
+    pub(super) fn is_on_the_way(&self, observation: &Observation) -> bool {
+        matches!(self.locate(&observation.path), Location::Above { rest, .. } if rest.is_empty())
     }
 
     /// The paths that a location stands for in this checkout.
@@ -278,6 +292,9 @@ mod tests {
         assert_eq!(at("/w/pp"), ["/v/pp", "/w/pp"]);
         assert_eq!(at("/usr/bin/cc"), ["/usr/bin/cc"]);
         assert_eq!(at("/"), ["/"]);
+        let docker = root("/usr/src/app");
+        assert_eq!(docker.locate(b"/usr/bin/cc"), Location::Elsewhere(b"/usr/bin/cc"[..].into()));
+        assert!(docker.is_installed(b"/usr/bin/cc") && !docker.is_installed(b"/usr/src/app/a.c"));
         assert_eq!(
             root("/p").locate(b"/package.json"),
             Location::Above {

@@ -6,13 +6,15 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
+use shm_protocol::access::AccessKind;
+
 use super::place::{Location, Root};
 use super::records::{Index, SharedSet, Tie, encode, strong, weak};
 use super::transport::{Kind, RemoteError};
 use super::wire::{self, Blob, Sha};
 use super::{MOST_SETS, Remote};
 use crate::archive::Left;
-use crate::bytes::{self, Bytes};
+use crate::bytes::Bytes;
 use crate::cache::{Contents, Export, Store, in_parallel};
 use crate::declarations::Declarations;
 use crate::fingerprint::{Digest, Fingerprint, InputState, Observation, Observer};
@@ -32,9 +34,6 @@ pub enum Unshared {
     /// What was observed or left is no longer there to be given away.
     Changed(Bytes),
 }
-
-/// Where packages are installed to: their files name no checkout.
-const INSTALLED: [&[u8]; 8] = [b"/usr", b"/lib", b"/lib64", b"/bin", b"/sbin", b"/opt", b"/nix", b"/dev"];
 
 /// Contents that are small, with the key under which each is kept.
 type Small = Vec<Vec<u8>>;
@@ -57,7 +56,7 @@ pub(super) fn publish(
     let own = Declarations::of(task).map_err(|error| local(&error))?;
     let declarations = own.with(&export.path_set.declared);
     let mut observer = Observer::new(&declarations, store.known());
-    if let Some(path) = changed_listing(&export, &mut observer) {
+    if let Some(path) = changed_listing(&export, &root, &mut observer) {
         return Ok(Err(Unshared::Changed(path)));
     }
     let (mut index, tied, small) = match masked(&export, store, &root).map_err(|error| local(&error))? {
@@ -133,10 +132,11 @@ fn may_leave(export: &Export, root: &Root) -> Result<(), Unshared> {
 }
 
 /// A listing that is no longer what it came to: of some of them other names count elsewhere.
-fn changed_listing(export: &Export, observer: &mut Observer<'_>) -> Option<Bytes> {
+fn changed_listing(export: &Export, root: &Root, observer: &mut Observer<'_>) -> Option<Bytes> {
     observer.look_for(export.path_set.observations.iter());
     let mut each = export.path_set.observations.iter().zip(&export.states);
-    let changed = each.find(|(one, state)| one.loose && observer.state(one) != **state);
+    let is_other = |one: &Observation| one.loose || one.kind == AccessKind::List && root.is_on_the_way(one);
+    let changed = each.find(|(one, state)| is_other(one) && observer.state(one) != **state);
     changed.map(|(one, _)| one.path.clone())
 }
 
@@ -237,9 +237,7 @@ fn naming_input(export: &Export, root: &Root) -> io::Result<Option<Bytes>> {
     let each = export.path_set.observations.iter().zip(&export.states);
     let mut last = None;
     for (one, _) in each.filter(|(_, state)| matches!(state, InputState::File { .. })) {
-        if last.replace(&one.path) == Some(&one.path)
-            || INSTALLED.iter().any(|at| bytes::is_within(&one.path, at))
-        {
+        if last.replace(&one.path) == Some(&one.path) || root.is_installed(&one.path) {
             continue;
         }
         let is_output = export.result.outputs.binary_search_by(|output| output.path.cmp(&one.path)).is_ok();
