@@ -9,8 +9,6 @@ use crate::bytes::{self, Bytes};
 use crate::fingerprint::{InputState, Observation};
 use crate::footprint::Actor;
 use crate::task::Task;
-use crate::wire;
-use shm_protocol::access::AccessKind;
 
 /// Stands for the root in what is shared. No argument, variable, path or text can hold it, as it has a NUL.
 const MASK: &[u8] = b"\0root\0";
@@ -38,11 +36,8 @@ pub(super) enum Location {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Look {
     pub(super) at: Location,
-    #[serde(with = "wire::kind")]
-    kind: AccessKind,
-    follow: bool,
-    left_out: Vec<Bytes>,
-    loose: bool,
+    /// How it was looked at; its path is empty.
+    how: Observation,
 }
 
 impl Root {
@@ -107,35 +102,28 @@ impl Root {
 
     /// An observation, seen from the root; `None` for one that follows from where the root lies.
     pub(super) fn look(&self, observation: &Observation, state: &InputState) -> Option<Look> {
-        let Observation { path, kind, follow, left_out, loose } = observation;
-        let at = self.locate(path);
+        let at = self.locate(&observation.path);
         let is_way = matches!(&at, Location::Above { rest, .. } if rest.is_empty());
         if is_way && matches!(state, InputState::Directory { .. }) {
             return None;
         }
-        Some(Look { at, kind: *kind, follow: *follow, left_out: left_out.clone(), loose: *loose })
+        Some(Look { at, how: Observation { path: Bytes::default(), ..observation.clone() } })
     }
 
     /// The observations that a look stands for in this checkout, at least one.
     pub(super) fn observations(&self, look: &Look) -> Vec<Observation> {
-        let Look { at, kind, follow, left_out, loose } = look;
-        let mut left_out = left_out.clone();
+        let Look { at, how } = look;
+        let mut how = how.clone();
         if let Location::Above { levels, rest, .. } = at
             && rest.is_empty()
             && *levels > 0
         {
             // That the way to the root is there goes without saying, and it has another name elsewhere.
-            left_out.push(bytes::name(self.above(levels - 1)).into());
-            left_out.sort();
-            left_out.dedup();
+            how.left_out.push(bytes::name(self.above(levels - 1)).into());
+            how.left_out.sort();
+            how.left_out.dedup();
         }
-        let one = |path: Vec<u8>| Observation {
-            path: path.into(),
-            kind: *kind,
-            follow: *follow,
-            left_out: left_out.clone(),
-            loose: *loose,
-        };
+        let one = |path: Vec<u8>| Observation { path: path.into(), ..how.clone() };
         self.paths(at).into_iter().map(one).collect()
     }
 
