@@ -7,7 +7,7 @@ use shm_protocol::access::{AccessKind, Gap};
 use shm_protocol::record::Exit;
 
 use crate::bytes::Bytes;
-use crate::cache::{Declared, Difference, Entries, MissReason};
+use crate::cache::{Declared, Difference, Entries, MissReason, Outcome};
 use crate::footprint::{self, Actor, TerminalLoss, Uncacheable, Unseen};
 use crate::remote::Unshared;
 use crate::report::text::printable;
@@ -101,6 +101,23 @@ fn listing(path: &Bytes, entries: &Entries) -> String {
     match parts.len() {
         0 => format!("the entries of {path} are others or of other types"),
         _ => format!("{path} {}", parts.join(" and ")),
+    }
+}
+
+/// Why a run came out as it did, in sentences without their full stops; empty if nothing was asked but to run.
+#[must_use]
+pub fn sentences(outcome: &Outcome) -> Vec<String> {
+    match outcome {
+        Outcome::Hit { run, .. } => {
+            vec![format!("it did not: everything was as run {run} saw it, which is what is shown here")]
+        }
+        Outcome::Miss { reasons, .. } => reasons.iter().map(miss).collect(),
+        Outcome::Uncached { reasons, why, .. } => {
+            let why = format!("not cached: {}", uncacheable(why));
+            reasons.iter().map(miss).chain([why]).collect()
+        }
+        Outcome::StoreFailed { error } => vec![format!("not cached: {error}")],
+        Outcome::Traced => Vec::new(),
     }
 }
 

@@ -604,6 +604,8 @@ pub(crate) enum Format {
     Json,
     /// One JSON object a line
     Ndjson,
+    /// A page to look into with a browser, in one file
+    Html,
     /// The processes on a line of time: the trace events of Chrome, for Perfetto
     Perfetto,
     /// The processes and their files as a graph, for Graphviz

@@ -33,13 +33,14 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
         return Ok(Exit::Code(125));
     };
     filter.apply(&mut trace);
+    let why = explain::sentences(&run.outcome);
     match &arguments.report.output {
         Some(path) => {
-            write_file(path, |file| super::trace::write(&trace, &arguments.report, &place.root, file))?;
+            write_file(path, |file| super::trace::write(&trace, &arguments.report, &place.root, &why, file))?;
         }
         None => {
             let mut text = Vec::new();
-            super::trace::write(&trace, &arguments.report, &place.root, &mut text)?;
+            super::trace::write(&trace, &arguments.report, &place.root, &why, &mut text)?;
             page(&text)?;
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
     filter.apply(&mut traced.trace);
     match output.zip(file) {
         Some((path, file)) => {
-            write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, file));
+            write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, &[], file));
             if !common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
@@ -47,7 +47,7 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         None => {
             let mut err = BufWriter::new(io::stderr().lock());
             // That nobody hears it is no failure of the command.
-            let _ = write(&traced.trace, &arguments.report, &root, &mut err).and_then(|()| err.flush());
+            let _ = write(&traced.trace, &arguments.report, &root, &[], &mut err).and_then(|()| err.flush());
         }
     }
     // This process ends now: taking a hundred thousand paths apart first would take longer than that.
@@ -135,11 +135,12 @@ pub(super) fn filter(options: &ReportOptions, cwd: &Path) -> Result<Filter, Fail
     Ok(Filter { only: options.only.clone(), path, process: options.process.clone() })
 }
 
-/// Writes a trace of the project at `root`, of which only that is left which is to be seen.
+/// Writes a trace of the project at `root`, of which only that is left which is to be seen; `why` it ran, in sentences.
 pub(super) fn write(
     trace: &Trace,
     options: &ReportOptions,
     root: &Path,
+    why: &[String],
     out: &mut impl Write,
 ) -> io::Result<()> {
     let root = &*files::bytes_of_path(root);
@@ -148,6 +149,7 @@ pub(super) fn write(
         out.write_all(b"\n")
     };
     match options.format {
+        Format::Html => report::html::write(trace, why, out),
         Format::Perfetto => object(report::exports::perfetto(trace)),
         Format::CompileCommands => object(report::exports::compile_commands(trace)),
         Format::Cyclonedx => object(report::exports::cyclonedx(trace)),

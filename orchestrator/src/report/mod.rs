@@ -4,6 +4,7 @@ pub mod check;
 pub mod depfile;
 pub mod exports;
 pub mod filter;
+pub mod html;
 pub mod ndjson;
 pub mod summary;
 pub mod text;
