@@ -64,8 +64,10 @@ pub struct Configuration {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RemoteSettings {
-    /// Where it is: `http://` or `https://`.
+    /// Where it is: `http://`, `https://`, `grpc://` or `grpcs://`.
     pub url: Option<String>,
+    /// Which of the caches of a server that speaks gRPC.
+    pub instance: String,
     /// Whether runs are only fetched, or given as well.
     pub mode: RemoteMode,
     /// When runs are given.

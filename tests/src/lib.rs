@@ -6,6 +6,7 @@ pub mod hunt;
 pub mod observed;
 pub mod program;
 pub mod sandbox;
+pub mod server;
 pub mod strace;
 pub mod terminal;
 pub mod tracer;

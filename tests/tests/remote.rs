@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tracerun_tests::cache_server::{CacheServer, FAULTS, Fault};
+use tracerun_tests::server::Server;
 use tracerun_tests::{fixture, have};
 
 /// Checkouts that share a server; what lies in `system` is outside of each.
@@ -347,10 +346,12 @@ fn a_remote_that_is_not_there_or_full_costs_a_warning() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
     drop(taken);
-    let team = with_source(&format!("http://{address}"), &["p"]);
-    let ran = team.run("p", &["cc", "-c", "src/a.c"]);
-    ran.assert_ran();
-    assert!(ran.stderr.contains("warning: the remote is not used: "), "{ran:?}");
+    for scheme in ["http", "https", "grpc", "grpcs"] {
+        let team = with_source(&format!("{scheme}://{address}"), &["p"]);
+        let ran = team.run("p", &["cc", "-c", "src/a.c"]);
+        ran.assert_ran();
+        assert!(ran.stderr.contains("warning: the remote is not used: "), "{ran:?}");
+    }
 
     let server = CacheServer::new();
     server.fail(&[Fault::Full]);
@@ -405,94 +406,23 @@ fn a_thousand_look_ups_of_a_faulty_remote_give_no_wrong_hit() {
     assert!((100..1000).contains(&hits), "{hits} hits: the faults are too many, or none");
 }
 
-/// nginx with its WebDAV, in the foreground.
-struct Nginx {
-    process: Child,
-    folder: TempDir,
-    port: u16,
-}
-
-impl Nginx {
-    fn new(listen: &str, more: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("changed");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr()).expect("a port").port();
-        let at = folder.path().display();
-        for name in ["dav", "tmp"] {
-            let name = folder.path().join(name);
-            fs::create_dir(&name).expect("made");
-            fs::set_permissions(name, fs::Permissions::from_mode(0o777)).expect("changed");
-        }
-        let text = format!(
-            "daemon off; pid {at}/pid; error_log {at}/error.log; events {{}}\n\
-             http {{ access_log off; client_body_temp_path {at}/tmp; client_max_body_size 0;\n\
-             server {{ listen 127.0.0.1:{port}{listen}; root {at}/dav; {more}\n\
-             location / {{ dav_methods PUT; create_full_put_path on; }} }} }}\n"
-        );
-        fs::write(folder.path().join("conf"), text).expect("written");
-        Self { process: Self::start(folder.path(), port), folder, port }
-    }
-
-    fn start(folder: &Path, port: u16) -> Child {
-        let mut command = Command::new("nginx");
-        command
-            .arg("-e")
-            .arg(folder.join("error.log"))
-            .arg("-p")
-            .arg(folder)
-            .arg("-c")
-            .arg(folder.join("conf"));
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nginx starts");
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "nginx does not listen");
-            thread::yield_now();
-        }
-        process
-    }
-
-    fn stop(&mut self) {
-        // SIGTERM: killed, it would leave its workers behind.
-        let pid = self.process.id().to_string();
-        let _ = Command::new("kill").arg(pid).status();
-        let _ = self.process.wait();
-    }
-
-    fn restart(&mut self) {
-        self.stop();
-        self.process = Self::start(self.folder.path(), self.port);
-    }
-
-    fn url(&self, scheme: &str) -> String {
-        format!("{scheme}://localhost:{}", self.port)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().expect("in a folder")).expect("made");
     let status = Command::new("cp").arg("-r").arg(from).arg(to).status();
     assert!(status.expect("cp runs").success());
 }
 
-#[test]
-fn a_build_of_lua_is_restored_in_another_checkout_by_way_of_nginx() {
-    let Some(lua) = fixture("lua").filter(|_| have("nginx") && have("make") && have("cc")) else { return };
-    let mut nginx = Nginx::new("", "");
-    let team = Team::new(&nginx.url("http"));
+/// Builds lua in a checkout, and again in another after the server has been restarted.
+fn lua_is_restored(url: &str, restart: &mut dyn FnMut()) {
+    let Some(lua) = fixture("lua").filter(|_| have("make") && have("cc")) else { return };
+    let team = Team::new(url);
     for checkout in ["one/lua", "elsewhere/deep/tree"] {
         copy(&lua, &team.path(checkout, ""));
     }
     let built = team.run("one/lua", &["make", "linux"]);
     built.assert_ran();
     assert!(!built.stderr.contains("warning: the remote"), "{}", built.stderr);
-    nginx.restart();
+    restart();
     let other = team.run("elsewhere/deep/tree", &["make", "linux"]);
     other.assert_fetched();
     for name in ["src/lua", "src/luac", "src/liblua.a"] {
@@ -507,14 +437,13 @@ fn a_build_of_lua_is_restored_in_another_checkout_by_way_of_nginx() {
     assert_eq!(other.stdout, built.stdout.replace(&there[..there.len() - 4], &here[..here.len() - 4]));
 }
 
-#[test]
-fn a_cmake_project_is_restored_in_another_checkout_by_way_of_nginx() {
+/// Has Ninja build a project of CMake's with several jobs in a checkout, and again in another.
+fn cmake_project_is_restored(url: &str) {
     const SOURCES: usize = 8;
-    if !(have("nginx") && have("cmake") && have("ninja") && have("cc")) {
+    if !(have("cmake") && have("ninja") && have("cc")) {
         return;
     }
-    let nginx = Nginx::new("", "");
-    let team = Team::new(&nginx.url("http"));
+    let team = Team::new(url);
     let build = |checkout: &str| {
         let names: String = (0..SOURCES).map(|number| format!(" part{number}.c")).collect();
         for number in 0..SOURCES {
@@ -555,6 +484,35 @@ fn a_cmake_project_is_restored_in_another_checkout_by_way_of_nginx() {
 }
 
 #[test]
+fn builds_are_restored_in_another_checkout_by_way_of_nginx() {
+    if have("nginx") {
+        let mut nginx = Server::nginx("", "");
+        let url = nginx.url("http");
+        lua_is_restored(&url, &mut || nginx.restart());
+        cmake_project_is_restored(&url);
+    }
+}
+
+#[test]
+fn builds_are_restored_in_another_checkout_by_way_of_buildgrid() {
+    let Some(folder) = fixture("buildgrid").filter(|_| have("redis-server")) else { return };
+    let _redis;
+    let mut buildgrid;
+    (buildgrid, _redis) = Server::buildgrid(&folder);
+    let url = buildgrid.url("grpc");
+    lua_is_restored(&url, &mut || buildgrid.restart());
+    // A content of more than a message may hold, and a pack of such a length.
+    let team = with_source(&url, &["one/p", "two/p"]);
+    let command = ["sh", "-c", "seq 1000000 > out; for i in $(seq 50); do seq $i 10000 > small$i; done"];
+    team.run("one/p", &command).assert_ran();
+    team.run("two/p", &command).assert_fetched();
+    for name in ["out", "small1", "small50"] {
+        assert!(team.read("one/p", name) == team.read("two/p", name), "{name}");
+    }
+    cmake_project_is_restored(&url);
+}
+
+#[test]
 fn a_server_is_believed_only_with_a_certificate_that_is_vouched_for() {
     if !(have("nginx") && have("openssl")) {
         return;
@@ -578,7 +536,7 @@ fn a_server_is_believed_only_with_a_certificate_that_is_vouched_for() {
     let tls = format!(
         "ssl_certificate {at}/server.pem; ssl_certificate_key {at}/server.key; ssl_client_certificate {at}/ca.pem; ssl_verify_client on;"
     );
-    let nginx = Nginx::new(" ssl", &tls);
+    let nginx = Server::nginx(" ssl", &tls);
     let ca = format!("ca = \"{at}/ca.pem\"\n");
     let client = format!("client-cert = \"{at}/client.pem\"\nclient-key = \"{at}/client.key\"\n");
     let cases = [("", false), (&*ca, false), (&*client, false), (&*format!("{ca}{client}"), true)];

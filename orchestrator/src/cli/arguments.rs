@@ -98,7 +98,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) mtime: Option<MtimeArgument>,
 
-    /// The cache that is shared with other machines, by http:// or https://
+    /// The cache that is shared with other machines: http://, https://, grpc:// or grpcs://
     #[arg(long, env = "TRACERUN_REMOTE", hide_env_values = true, value_name = "URL")]
     pub(crate) remote: Option<String>,
 

@@ -19,6 +19,7 @@ const HEADERS: &str = "TRACERUN_REMOTE_HEADERS";
 /// The server that is named by option or else by the project, if it `may` be used.
 pub(super) fn of(url: Option<String>, may: bool, place: &Place) -> Result<Option<Remote>, Failure> {
     let RemoteSettings {
+        instance,
         url: projects,
         mode,
         upload,
@@ -44,6 +45,7 @@ pub(super) fn of(url: Option<String>, may: bool, place: &Place) -> Result<Option
     let millis = |time: &Option<u64>, usual| time.map_or(usual, Duration::from_millis);
     let settings = Settings {
         url,
+        instance: instance.clone(),
         writes,
         timeout: millis(timeout_ms, TIMEOUT),
         transfer_timeout: millis(transfer_timeout_ms, TRANSFER_TIMEOUT),

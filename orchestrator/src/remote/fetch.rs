@@ -36,7 +36,7 @@ pub(super) fn fetch(remote: &Remote, task: &Task, store: &Store) -> Result<Fetch
     let Some(root) = Root::of(task) else { return nothing };
     let until = Instant::now() + remote.settings.timeout;
     let weak = weak(task, &root);
-    let Some(known) = remote.result(weak.digest, until)? else { return nothing };
+    let Some(known) = remote.result(weak.blob, until)? else { return nothing };
     let local = |error: &dyn std::fmt::Display| RemoteError::Local(error.to_string());
     let own = Declarations::of(task).map_err(|error| local(&error))?;
     // What is read from now on, and has not changed since, need not be read again.
@@ -62,7 +62,7 @@ pub(super) fn fetch(remote: &Remote, task: &Task, store: &Store) -> Result<Fetch
         let states = here.observe(&mut observer, &HashMap::new());
         let variables = here.path_set().variables(task);
         let strong = strong(&weak, pair[0].digest, &root, &states, &variables);
-        let result = remote.result(strong.digest, until)?;
+        let result = remote.result(strong.blob, until)?;
         let Some(&[index]) = result.as_deref() else {
             if missed.is_none() {
                 missed = contained::<Index>(remote, pair[1], until)
@@ -73,7 +73,7 @@ pub(super) fn fetch(remote: &Remote, task: &Task, store: &Store) -> Result<Fetch
             continue;
         };
         let index = match contained::<Index>(remote, index, until) {
-            Ok(index) => index.filter(|index| index.key == strong.digest),
+            Ok(index) => index.filter(|index| index.key == strong.blob.digest),
             Err(error @ RemoteError::Wrong(_)) => {
                 wrong = Some(error);
                 None

@@ -12,7 +12,7 @@ use ureq::{Agent, Body, Error, RequestBuilder, SendBody, http};
 
 use super::Settings;
 use super::transport::{Kind, RemoteError, Transport};
-use super::wire::Sha;
+use super::wire::{Blob, Sha};
 
 /// A server that speaks HTTP.
 #[derive(Debug)]
@@ -74,12 +74,12 @@ impl Transport for Http {
     fn get(
         &self,
         kind: Kind,
-        digest: Sha,
+        key: Blob,
         limit: u64,
         to: &mut dyn Write,
         until: Instant,
     ) -> Result<bool, RemoteError> {
-        let request = self.prepared(self.agent()?.get(self.url(kind, digest)), until)?;
+        let request = self.prepared(self.agent()?.get(self.url(kind, key.digest)), until)?;
         let response = request.call().map_err(failed)?;
         if !found(&response)? {
             return Ok(false);
@@ -99,20 +99,20 @@ impl Transport for Http {
         }
     }
 
-    fn has(&self, digest: Sha, until: Instant) -> Result<bool, RemoteError> {
-        let request = self.prepared(self.agent()?.head(self.url(Kind::Content, digest)), until)?;
+    fn has(&self, blob: Blob, until: Instant) -> Result<bool, RemoteError> {
+        let request = self.prepared(self.agent()?.head(self.url(Kind::Content, blob.digest)), until)?;
         found(&request.call().map_err(failed)?)
     }
 
     fn put(
         &self,
         kind: Kind,
-        digest: Sha,
+        key: Blob,
         size: u64,
         from: &mut dyn Read,
         until: Instant,
     ) -> Result<(), RemoteError> {
-        let request = self.prepared(self.agent()?.put(self.url(kind, digest)), until)?;
+        let request = self.prepared(self.agent()?.put(self.url(kind, key.digest)), until)?;
         let request =
             request.header("Content-Length", size.to_string()).content_type("application/octet-stream");
         let response = request.send(SendBody::from_reader(&mut from.take(size))).map_err(failed)?;

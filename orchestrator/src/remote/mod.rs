@@ -6,6 +6,8 @@
 //! decides what is a hit, and puts it back.
 
 mod fetch;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "remote")]
 mod http;
 mod place;
@@ -37,8 +39,10 @@ const LONGEST_RESULT: u64 = 64 << 10;
 /// Which server, and how to talk to it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Where it is: `http://` or `https://`.
+    /// Where it is: `http://`, `https://`, `grpc://` or `grpcs://`.
     pub url: String,
+    /// Which of the caches of a server that speaks gRPC; usually none is named.
+    pub instance: String,
     /// Whether it is given runs.
     pub writes: bool,
     /// How long all the questions of a look-up may take, and each silence of the server.
@@ -98,8 +102,13 @@ impl Remote {
                 let transport = Box::new(http::Http::new(settings.clone()));
                 Ok(Self { settings, transport })
             }
+            #[cfg(feature = "grpc")]
+            Some("grpc" | "grpcs") => {
+                let transport = Box::new(grpc::Grpc::new(settings.clone()));
+                Ok(Self { settings, transport })
+            }
             _ => Err(RemoteError::Settings(
-                "the address of the remote must begin with http:// or https://, which this tracerun must have been built with"
+                "the address of the remote must begin with http://, https://, grpc:// or grpcs://, which this tracerun must have been built with"
                     .to_owned(),
             )),
         }
@@ -112,14 +121,14 @@ impl Remote {
     }
 
     /// The contents that the result of an action names; `None` if there is none, or none of ours.
-    fn result(&self, action: Sha, until: Instant) -> Result<Option<Vec<Blob>>, RemoteError> {
+    fn result(&self, action: Blob, until: Instant) -> Result<Option<Vec<Blob>>, RemoteError> {
         let mut bytes = Vec::new();
         let found = self.transport.get(Kind::Action, action, LONGEST_RESULT, &mut bytes, until)?;
         Ok(found.then(|| wire::blobs(&bytes)).flatten())
     }
 
-    fn put(&self, kind: Kind, digest: Sha, bytes: &[u8], until: Instant) -> Result<(), RemoteError> {
-        self.transport.put(kind, digest, bytes.len() as u64, &mut &bytes[..], until)
+    fn put(&self, kind: Kind, key: Blob, bytes: &[u8], until: Instant) -> Result<(), RemoteError> {
+        self.transport.put(kind, key, bytes.len() as u64, &mut &bytes[..], until)
     }
 
     /// Looks for what the store lacks.

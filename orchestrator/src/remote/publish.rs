@@ -77,13 +77,13 @@ pub(super) fn publish(
     let set = encode(&set).map_err(failed)?;
     let weak = weak(task, &root);
     let strong = strong(&weak, Sha::of(&set), &root, &states, &export.variables);
-    index.key = strong.digest;
+    index.key = strong.blob.digest;
     index.states = states.iter().map(|state| root.masked_state(state)).collect();
 
     for (digest, blob) in &index.large {
-        if !remote.transport.has(blob.digest, until)? {
+        if !remote.transport.has(*blob, until)? {
             let mut file = File::open(store.blob_path(*digest)).map_err(|error| local(&error))?;
-            remote.transport.put(Kind::Content, blob.digest, blob.size, &mut file, until)?;
+            remote.transport.put(Kind::Content, *blob, blob.size, &mut file, until)?;
         }
     }
     let encoded = encode(&index).map_err(failed)?;
@@ -94,17 +94,17 @@ pub(super) fn publish(
     // The command and the root are those of the other key as well.
     contents.extend(strong.parts.into_iter().take(1));
     let put = |contents: &[Vec<u8>]| -> Result<(), RemoteError> {
-        contents.iter().try_for_each(|content| remote.put(Kind::Content, Sha::of(content), content, until))
+        contents.iter().try_for_each(|content| remote.put(Kind::Content, Blob::of(content), content, until))
     };
     in_parallel(&contents, 1, put).into_iter().collect::<Result<(), _>>()?;
 
     // What refers to contents comes after them.
-    remote.put(Kind::Action, strong.digest, &wire::result([index_blob]), until)?;
-    let known = remote.result(weak.digest, until)?.unwrap_or_default();
+    remote.put(Kind::Action, strong.blob, &wire::result([index_blob]), until)?;
+    let known = remote.result(weak.blob, until)?.unwrap_or_default();
     let others =
         known.chunks_exact(2).filter(|pair| pair[0] != set_blob).take(MOST_SETS - 1).flatten().copied();
     let listed = wire::result([set_blob, index_blob].into_iter().chain(others));
-    remote.put(Kind::Action, weak.digest, &listed, until)?;
+    remote.put(Kind::Action, weak.blob, &listed, until)?;
     Ok(Ok(()))
 }
 

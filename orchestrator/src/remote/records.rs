@@ -91,7 +91,7 @@ pub(super) fn strong(
     variables: &[Variables],
 ) -> Key {
     let mut salt = Framed::new("tracerun/strong/1");
-    salt.field(&weak.digest.0).field(&set.0).number(states.len() as u64);
+    salt.field(&weak.blob.digest.0).field(&set.0).number(states.len() as u64);
     for state in states {
         root.masked_state(state).add_to(&mut salt);
     }

@@ -50,14 +50,14 @@ impl RemoteError {
 
 /// A way to talk to a server. Every call ends by the time it is given.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Writes what is kept under this digest to `to`, up to `limit` bytes; says whether there is something.
+    /// Writes what is kept under this key, a content itself or an action, to `to`, up to `limit` bytes; says whether there is something.
     ///
     /// # Errors
     /// It is not known whether there is.
     fn get(
         &self,
         kind: Kind,
-        digest: Sha,
+        key: Blob,
         limit: u64,
         to: &mut dyn Write,
         until: Instant,
@@ -67,16 +67,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// It is not known.
-    fn has(&self, digest: Sha, until: Instant) -> Result<bool, RemoteError>;
+    fn has(&self, blob: Blob, until: Instant) -> Result<bool, RemoteError>;
 
-    /// Has so many bytes kept under this digest.
+    /// Has so many bytes kept under this key.
     ///
     /// # Errors
     /// It is not known that they are.
     fn put(
         &self,
         kind: Kind,
-        digest: Sha,
+        key: Blob,
         size: u64,
         from: &mut dyn Read,
         until: Instant,
@@ -111,7 +111,7 @@ pub(super) fn fetch(
     until: Instant,
 ) -> Result<bool, RemoteError> {
     let mut to = Digesting { to, hasher: Sha256::new(), written: 0 };
-    if !transport.get(Kind::Content, blob.digest, blob.size, &mut to, until)? {
+    if !transport.get(Kind::Content, blob, blob.size, &mut to, until)? {
         return Ok(false);
     }
     let is_whole = to.written == blob.size && Sha(to.hasher.finalize().into()) == blob.digest;

@@ -111,8 +111,8 @@ struct ActionResult {
 /// What a result is found by: an action that no other client of the server makes, with the contents that it consists of.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
-    /// The digest of the action.
-    pub(super) digest: Sha,
+    /// The action.
+    pub(super) blob: Blob,
     /// The action, its command, and its input root, which is empty: servers want them to be there.
     pub(super) parts: [Vec<u8>; 3],
 }
@@ -129,7 +129,7 @@ impl Key {
             salt: salt.to_vec(),
         }
         .encode_to_vec();
-        Self { digest: Sha::of(&action), parts: [action, command, root] }
+        Self { blob: Blob::of(&action), parts: [action, command, root] }
     }
 }
 
