@@ -124,6 +124,7 @@ pub(super) fn read(
     blob: Blob,
     until: Instant,
 ) -> Result<Option<Vec<u8>>, RemoteError> {
-    let mut bytes = Vec::new();
+    // To grow it step by step would copy it several times; a length that is a lie is not believed far.
+    let mut bytes = Vec::with_capacity(usize::try_from(blob.size).unwrap_or_default().min(256 << 20));
     Ok(fetch(transport, blob, &mut bytes, until)?.then_some(bytes))
 }
