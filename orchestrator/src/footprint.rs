@@ -170,7 +170,7 @@ fn admit(task: &Task, facts: &RunFacts<'_>) -> Result<(), Uncacheable> {
 }
 
 /// What the kernel makes up when it is looked at.
-fn is_unobserved(path: &[u8]) -> bool {
+pub(crate) fn is_unobserved(path: &[u8]) -> bool {
     bytes::is_within(path, b"/proc") || bytes::is_within(path, b"/sys")
 }
 

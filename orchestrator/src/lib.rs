@@ -26,6 +26,7 @@ pub mod selection;
 pub mod stdio;
 pub mod task;
 pub mod trace;
+pub mod watch;
 pub mod wire;
 
 pub use platform::tracing::{Background, CaptureChoice, IoUring};

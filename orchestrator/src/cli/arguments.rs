@@ -81,7 +81,7 @@ fn with_advice(mut error: clap::Error) -> clap::Error {
 }
 
 /// `tracerun [OPTIONS] -- CMD`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) task: TaskOptions,
@@ -154,6 +154,12 @@ pub(crate) enum Command {
     /// out.
     Check(CheckArguments),
 
+    /// Run again whenever something changes that the last run observed
+    ///
+    /// What was read, looked for or listed counts, by its content: a touch alone is no change, and neither is what CMD itself
+    /// makes. A hit restores and replays as it does without.
+    Watch(WatchArguments),
+
     /// The cache folder
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -190,6 +196,20 @@ pub(crate) enum Command {
 
     /// From inside a run: it is not to be stored
     DisableCache,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArguments {
+    /// When something changes while CMD runs, end it and all that it started, and start again; otherwise it runs to its end
+    #[arg(long)]
+    pub(crate) restart: bool,
+
+    /// How long nothing must happen before what has happened is looked at [default: 50]
+    #[arg(long, value_name = "MS")]
+    pub(crate) debounce: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
 }
 
 #[derive(Debug, Args)]
@@ -305,7 +325,7 @@ pub(crate) struct Common {
 }
 
 /// Options that change what a run means; `tracerun.toml` holds them too.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct TaskOptions {
     /// What is read at or under GLOB does not count (`!GLOB` takes back)
     #[arg(long, value_name = "GLOB")]

@@ -11,6 +11,7 @@ mod history;
 mod remote;
 mod run;
 mod trace;
+mod watch;
 mod who;
 
 use std::env;
@@ -62,6 +63,10 @@ enum Failure {
     Remote(#[from] RemoteError),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Watch(tracerun::watch::WatchError),
+    #[error("can't watch for changes: {0}")]
+    Notify(notify::Error),
     #[error("only NDJSON can be written while the command runs: --live needs --format ndjson")]
     Live,
     #[error("can't write the report: {0}")]
@@ -108,6 +113,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Show(arguments)) => history::show(&arguments, &common),
         Some(Command::List(arguments)) => history::list(&arguments, &common),
         Some(Command::Who(arguments)) => who::who(&arguments, &common),
+        Some(Command::Watch(arguments)) => watch::watch(&arguments, &common),
         Some(Command::Check(arguments)) => check::check(arguments, &common),
         Some(Command::Cache(command)) => cache::cache(command, &common),
         Some(Command::Doctor) => {

@@ -1,5 +1,6 @@
 //! `tracerun -- CMD`: runs with cache, and says in one line what came of it.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use shm_protocol::record::Exit;
 use tracerun::archive::Mtime;
 use tracerun::bytes::Bytes;
 use tracerun::cache::{Lookup, Missed, Outcome, Store};
+use tracerun::cancellation::Cancellation;
 use tracerun::configuration::{MtimeMode, StdinMode};
 use tracerun::explain;
 use tracerun::run::{Following, Mode, Report, RunError, Stdin, run as run_task, run_plainly};
@@ -23,26 +25,35 @@ use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
 use super::remote;
 use super::{FAILED, Failure, Place, create_file, duration, print, say, write_to};
 
+/// What came of a run.
+pub(super) struct Ran {
+    pub(super) task: Task,
+    pub(super) report: Report,
+    /// How this process is to end, if that is the end of it.
+    pub(super) exit: Exit,
+}
+
 pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Failure> {
-    let RunArguments {
-        task: options,
-        dry_run,
-        format,
-        force,
-        no_store,
-        mtime,
-        remote: url,
-        no_remote,
-        summary: summary_path,
-        argv,
-    } = arguments;
-    let place = Place::find(common)?;
-    // Before the command runs: that it can't be written is no reason to lose the command's exit status.
-    let summary_file = summary_path.as_deref().map(create_file).transpose()?;
-    let policy = policy(&options, &place);
-    let stdin = options.stdin.map(StdinMode::from).or(place.configuration.stdin).unwrap_or_default();
+    if arguments.dry_run {
+        let place = Place::find(common)?;
+        let store = place.open_store()?;
+        let RunArguments { task: options, argv, format, .. } = arguments;
+        let mut task = task_of(&options, argv, &place);
+        take(&mut task, stdin_mode(&options, &place), &store)?;
+        return dry(&task, &store, format.unwrap_or(AnswerFormat::Text));
+    }
+    once(arguments, common, Cancellation::default()).map(|ran| ran.exit)
+}
+
+fn stdin_mode(options: &TaskOptions, place: &Place) -> StdinMode {
+    options.stdin.map(StdinMode::from).or(place.configuration.stdin).unwrap_or_default()
+}
+
+/// The command as it would run in this process's place.
+fn task_of(options: &TaskOptions, argv: Vec<OsString>, place: &Place) -> Task {
+    let policy = policy(options, place);
     let environment: Vec<_> = std::env::vars_os().collect();
-    let mut task = Task {
+    Task {
         argv,
         cwd: place.cwd.clone(),
         root: place.root.clone(),
@@ -54,12 +65,32 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         caller_environment: environment,
         policy,
         named_inputs: None,
-    };
-    if dry_run {
-        let store = place.open_store()?;
-        take(&mut task, stdin, &store)?;
-        return dry(&task, &store, format.unwrap_or(AnswerFormat::Text));
     }
+}
+
+/// Runs once, and says what came of it.
+pub(super) fn once(
+    arguments: RunArguments,
+    common: &Common,
+    cancellation: Cancellation,
+) -> Result<Ran, Failure> {
+    let RunArguments {
+        task: options,
+        dry_run: _,
+        format: _,
+        force,
+        no_store,
+        mtime,
+        remote: url,
+        no_remote,
+        summary: summary_path,
+        argv,
+    } = arguments;
+    let place = Place::find(common)?;
+    // Before the command runs: that it can't be written is no reason to lose the command's exit status.
+    let summary_file = summary_path.as_deref().map(create_file).transpose()?;
+    let stdin = stdin_mode(&options, &place);
+    let mut task = task_of(&options, argv, &place);
     let gone = || "the working directory is gone, so that nothing can be found there again".to_owned();
     let store =
         if place.cwd_is_gone { Err(gone()) } else { place.open_store().map_err(|error| error.to_string()) };
@@ -93,7 +124,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
                 mode,
                 &to_own_streams(),
                 stdin,
-                Following::of_states(&mut follow),
+                Following { cancellation, ..Following::of_states(&mut follow) },
             ) {
                 Err(RunError::Spawn(error @ SpawnError::Tracing { .. })) if may_do_without => {
                     run_plainly(&task, error.to_string(), &mut follow)?
@@ -135,7 +166,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         let summary = summary(&report);
         write_to(&path, file, |file| serde_json::to_writer(file, &summary).map_err(io::Error::from));
     }
-    Ok(match report.refused_output {
+    let exit = match report.refused_output {
         // It has been told, and ended as it pleased.
         Some(io::ErrorKind::BrokenPipe) if !is_hit => report.record.exit,
         Some(io::ErrorKind::BrokenPipe) if !ignores_sigpipe() => Exit::Signal(SIGPIPE),
@@ -144,7 +175,8 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
             if report.record.exit == Exit::Code(0) { FAILED } else { report.record.exit }
         }
         None => report.record.exit,
-    })
+    };
+    Ok(Ran { task, report, exit })
 }
 
 /// By which a command ends that writes to a pipe which nobody reads.
