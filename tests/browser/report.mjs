@@ -112,9 +112,9 @@ await page.screenshot({ path: screenshot })
 
 // Dark, and as narrow as a telephone.
 await page.emulateMedia({ colorScheme: 'dark' })
-assert.equal(await page.getAttribute('html', 'data-theme'), 'dark')
+await page.waitForSelector('html[data-theme="dark"]')
 await page.click('#theme')
-assert.equal(await page.getAttribute('html', 'data-theme'), 'light')
+await page.waitForSelector('html[data-theme="light"]')
 await page.setViewportSize({ width: 400, height: 700 })
 for (const view of ['timeline', 'processes', 'files', 'folders']) {
   await page.click(`#tab-${view}`)
