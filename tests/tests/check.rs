@@ -57,6 +57,42 @@ fn a_forgotten_input_of_a_turborepo_is_found_with_the_process_and_passes_once_it
 }
 
 #[test]
+fn what_nx_declares_is_understood_with_its_named_inputs_and_defaults() {
+    let sandbox = monorepo();
+    sandbox.write(
+        "nx.json",
+        r#"{
+          "namedInputs": {
+            "default": ["{projectRoot}/**/*"],
+            "production": ["default", "!{projectRoot}/src/**/*.md", "{workspaceRoot}/shared.json"]
+          },
+          "targetDefaults": { "build": { "inputs": ["production", "^production", { "env": "CI" }] } }
+        }"#,
+    );
+    let project =
+        |targets: &str| sandbox.write("packages/app/project.json", format!(r#"{{"targets": {targets}}}"#));
+    project(r#"{"build": {"outputs": ["{options.to}"], "options": {"to": "packages/app/dist"}}}"#);
+    let passed = check(&sandbox, &["--from", "nx#build"], BUILD);
+    assert_eq!(passed.status, 0, "{passed:?}");
+    // Its own inputs take the place of the defaults.
+    project(
+        r#"{"build": {"inputs": [{"fileset": "{projectRoot}/src/**"}], "outputs": ["{projectRoot}/dist"]}}"#,
+    );
+    let found = check(&sandbox, &["--from", "nx#build"], BUILD);
+    assert_eq!(found.status, 1, "{found:?}");
+    let line = found.stderr.lines().find(|line| line.starts_with("undeclared read")).expect("a finding");
+    assert!(line.contains("  ../../shared.json  ["), "{line}");
+    project(r#"{"build": {"outputs": ["{workspaceRoot}/elsewhere/{projectName}"]}}"#);
+    let found = check(&sandbox, &["--from", "nx#build"], BUILD);
+    assert!(found.stderr.contains("undeclared write") && found.stderr.contains("dist/out.js"), "{found:?}");
+    let none = check(&sandbox, &["--from", "nx#deploy"], BUILD);
+    assert!(
+        none.stderr.contains("no project.json or package.json from here up to the root has this target"),
+        "{none:?}"
+    );
+}
+
+#[test]
 fn writes_and_what_nothing_uses_are_found_too_in_every_form() {
     let sandbox = monorepo();
     let script = "cat src/main.js >out,1.js; rm -f package.json";
@@ -97,7 +133,7 @@ fn the_status_of_a_command_that_fails_is_its_own_and_bad_declarations_are_told()
     assert_eq!(check(&sandbox, &[], "cat src/main.js; exit 7").status, 7);
     for (options, said) in [
         (["--from", "turbo#deploy"], "no turbo.json from here up to the root has this task"),
-        (["--from", "make"], "it is of the form turbo#TASK"),
+        (["--from", "make"], "it is of the form turbo#TASK or nx#TARGET"),
         (["--inputs", "a{"], "a{"),
     ] {
         let refused = check(&sandbox, &options, "true");

@@ -539,7 +539,7 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "GLOB")]
     pub(crate) outputs: Vec<String>,
 
-    /// What the configuration of a task runner declares, besides: turbo#TASK
+    /// What the configuration of a task runner declares, besides: turbo#TASK or nx#TARGET
     #[arg(long, value_name = "TOOL#TASK")]
     pub(crate) from: Option<String>,
 
