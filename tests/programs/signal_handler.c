@@ -29,10 +29,11 @@ int main(void) {
     MUST(sigaction(SIGALRM, &action, NULL) == 0);
     struct itimerval often = {{0, 500}, {0, 500}};
     MUST(setitimer(ITIMER_REAL, &often, NULL) == 0);
-    while (handled < 20) {
+    // At least once: where every call is slow, one signal may come after the other from the beginning.
+    do {
         int fd = open("a.txt", O_RDONLY);
         MUST(fd >= 0 && close(fd) == 0);
         MUST(open("nothing", O_RDONLY) < 0 && errno == ENOENT);
-    }
+    } while (handled < 20);
     return 0;
 }
