@@ -1,5 +1,6 @@
 //! `tracerun.toml`: the settings of a project, and where its root is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ pub struct Configuration {
     pub trust: Vec<String>,
     /// Every name counts in a listing above the root and of the folder for temporary files.
     pub strict_listings: bool,
+    /// Trees that are known by an identity, by name.
+    pub toolchain: BTreeMap<String, ToolchainSettings>,
     /// How long to wait for processes that outlive the command, in milliseconds.
     pub grace_ms: Option<u64>,
     /// Kill them when that time is over.
@@ -58,6 +61,17 @@ pub struct Configuration {
     pub quiet: bool,
     /// The cache that is shared with other machines.
     pub remote: RemoteSettings,
+}
+
+/// `[toolchain.NAME]`: trees that are known by what a command prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolchainSettings {
+    /// For a shell, in the root: what it prints tells whether the trees are the same.
+    pub command: String,
+    /// Globs of what belongs to it; none: [`SYSTEM`](crate::toolchain::SYSTEM).
+    #[serde(default)]
+    pub paths: Vec<String>,
 }
 
 /// `[remote]`: the cache that is shared with other machines.
@@ -109,9 +123,10 @@ pub enum UploadMode {
 impl Configuration {
     /// The first glob that is none.
     fn bad_glob(&self, root: &Path) -> Option<BadGlob> {
-        let Self { ignore_input, ignore_output, input, output, trust, .. } = self;
+        let Self { ignore_input, ignore_output, input, output, trust, toolchain, .. } = self;
         let lists = [Some(ignore_input), Some(ignore_output), input.as_ref(), output.as_ref(), Some(trust)];
-        let mut globs = lists.into_iter().flatten().flatten();
+        let trees = toolchain.values().flat_map(|one| &one.paths);
+        let mut globs = lists.into_iter().flatten().flatten().chain(trees);
         globs.find_map(|glob| Globs::new([], [&glob[..]], root, None).err())
     }
 }
@@ -269,6 +284,24 @@ mod tests {
         assert_eq!(find_root(&inner), folder.path());
         fs::write(folder.path().join("a/b").join(FILE), "").expect("written");
         assert_eq!(find_root(&inner), folder.path().join("a/b"));
+    }
+
+    #[test]
+    fn the_page_shows_every_setting_and_is_valid() {
+        let page = include_str!("../../docs/configuration.md");
+        let example = page.split("```").find_map(|block| block.strip_prefix("toml")).expect("an example");
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(FILE), example).expect("written");
+        read(folder.path()).expect("valid");
+        // What is told of a key that is none names those that there are.
+        let error = toml::from_str::<Configuration>("none = 1").expect_err("no such key").to_string();
+        let (_, known) = error.split_once("expected one of ").expect("a list");
+        let keys: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        assert!(keys.len() > 15, "{keys:?}");
+        let is_shown = |key: &str| {
+            example.lines().any(|line| line.starts_with(key) || line.trim_start_matches('[').starts_with(key))
+        };
+        assert_eq!(keys.into_iter().filter(|key| !is_shown(key)).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]

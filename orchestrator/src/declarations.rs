@@ -48,6 +48,9 @@ pub struct Declarations {
     /// Outputs that are kept wherever they lie.
     outside: Arc<Globs>,
     trusted: Arc<Globs>,
+    /// What is known by the identity of a toolchain, but for what lies in the root.
+    toolchains: Vec<Arc<Globs>>,
+    root: Vec<u8>,
     /// Files that what the run prints is written to.
     terminal: Vec<Vec<u8>>,
     /// Folders of tracerun's own, by which tools talk to it, and the jobserver's FIFO.
@@ -90,6 +93,12 @@ impl Declarations {
             inputs: ignores(&input, &[], &policy.ignore_input)?,
             outputs: ignores(&output, &kept, &policy.ignore_output)?,
             outside,
+            toolchains: policy
+                .toolchains
+                .iter()
+                .map(|one| globs(one.paths.iter().map(String::as_str).collect(), Vec::new()))
+                .collect::<Result<_, _>>()?,
+            root: files::bytes_of_path(&task.root).to_vec(),
             trusted: globs(policy.trust.iter().map(String::as_str).collect(), Vec::new())?,
             terminal: task.terminal.files.iter().map(|file| files::bytes_of_path(file).to_vec()).collect(),
             own: jobserver.fifo.iter().map(|fifo| files::bytes_of_path(fifo).to_vec()).collect(),
@@ -132,7 +141,7 @@ impl Declarations {
     /// Whether what is observed of the path with these bytes does not count.
     #[must_use]
     pub fn ignore_input(&self, path: &[u8]) -> bool {
-        self.is_ours(path) || self.inputs.cover(path, &self.told_inputs)
+        self.is_ours(path) || self.inputs.cover(path, &self.told_inputs) || self.is_of_toolchain(path)
     }
 
     /// Whether a tool has said so.
@@ -162,6 +171,10 @@ impl Declarations {
     /// Folders of tracerun's own, by which tools talk to it.
     pub(crate) fn own_folders(&self) -> &[Vec<u8>] {
         &self.own
+    }
+
+    fn is_of_toolchain(&self, path: &[u8]) -> bool {
+        self.toolchains.iter().any(|globs| globs.match_any(path)) && !bytes::is_within(path, &self.root)
     }
 
     fn is_ours(&self, path: &[u8]) -> bool {

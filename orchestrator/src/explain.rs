@@ -77,7 +77,7 @@ pub fn miss(reason: &MissReason) -> String {
             format!("a shared run in {root} depended on that place: {} names it", printable(path))
         }
         MissReason::Above { path } => format!(
-            "a shared run searched every folder above its root (as far as {path}), and this one lies in more of them, or fewer"
+            "a shared run searched one folder above its root after the other, and here the search would come to {path}"
         ),
         MissReason::Named { path, difference } => {
             let what = match difference {

@@ -25,6 +25,7 @@ pub mod runner;
 pub mod selection;
 pub mod stdio;
 pub mod task;
+pub mod toolchain;
 pub mod trace;
 pub mod watch;
 pub mod wire;

@@ -105,15 +105,15 @@ pub enum Stdin {
 }
 
 impl RunnerPlace {
-    /// The place in `store`; what Node programs load is written there if it is not there yet.
+    /// The place in memory, or in `store` where there is none; what Node programs load is written there if it is not there yet. Node looks
+    /// at each folder on the way to that, which in memory is the same for all who share a cache.
     ///
     /// # Errors
     /// It can't be written.
     pub fn of(store: &Store) -> io::Result<Self> {
-        let folder = store.library_folder();
-        let node_client = runner::unpack_node_client(&folder)
-            .map_err(|source| io::Error::new(source.kind(), format!("{}: {source}", folder.display())))?;
         let endpoints = files::private_folder_in_memory().unwrap_or_else(|| store.endpoint_folder());
+        let node_client = runner::unpack_node_client(&endpoints)
+            .map_err(|source| io::Error::new(source.kind(), format!("{}: {source}", endpoints.display())))?;
         Ok(Self { endpoints, node_client })
     }
 

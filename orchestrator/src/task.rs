@@ -12,6 +12,7 @@ use crate::configuration::find_root;
 use crate::fingerprint::{Digest, Framed};
 use crate::planted::{self, Rule};
 use crate::selection::NamedInputs;
+use crate::toolchain::Toolchain;
 
 /// A command that is to be run with cache.
 #[derive(Clone, Debug)]
@@ -142,6 +143,8 @@ pub struct Policy {
     pub trust: Vec<String>,
     /// Every name counts in a listing of a folder above the root or of the folder for temporary files.
     pub strict_listings: bool,
+    /// Trees that are known by an identity.
+    pub toolchains: Vec<Toolchain>,
 }
 
 /// Variables that differ from one terminal, session or shell to the next without meaning anything for what a
@@ -365,6 +368,7 @@ impl Policy {
             trust_preload,
             trust,
             strict_listings,
+            toolchains,
         } = self;
         let list = |items: Option<&Vec<String>>| {
             let mut list = Framed::new("tracerun setting");
@@ -388,7 +392,13 @@ impl Policy {
             ("trust", list(Some(trust))),
             ("strict-listings", flag(*strict_listings)),
         ];
-        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let toolchain = |one: &Toolchain| {
+            let digest =
+                Framed::new("tracerun setting").digest(list(Some(&one.paths))).digest(one.identity).finish();
+            (format!("toolchain {}", one.name), digest)
+        };
+        let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+        settings.chain(toolchains.iter().map(toolchain)).collect()
     }
 }
 

@@ -13,6 +13,12 @@ pub fn umask() -> u32 {
     os::process::umask()
 }
 
+/// The shell of this system, and its option before a command line.
+#[must_use]
+pub fn shell() -> (&'static str, &'static str) {
+    if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") }
+}
+
 /// What the command inherits of this process that a program can come upon without being told by anyone, by the names that
 /// people know it by: limits that make its calls fail, signals that do nothing to it.
 ///

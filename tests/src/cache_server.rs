@@ -96,6 +96,12 @@ impl CacheServer {
         Self { address, shared }
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {

@@ -5,11 +5,13 @@ pub mod differential;
 pub mod hunt;
 pub mod observed;
 pub mod program;
+pub mod proxy;
 pub mod sandbox;
 pub mod server;
 pub mod strace;
 pub mod terminal;
 pub mod tracer;
+pub mod vite_project;
 
 use std::path::PathBuf;
 use std::process::Command;

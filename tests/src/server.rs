@@ -90,6 +90,18 @@ impl Server {
         format!("{scheme}://localhost:{}", self.port)
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder in which it keeps what it is given.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn stop(&mut self) {
         // By SIGTERM: killed, some would leave their workers behind.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();

@@ -157,6 +157,59 @@ fn a_trusted_tree_is_known_by_identity_and_not_by_content() {
 }
 
 #[test]
+fn the_trees_of_a_toolchain_are_known_by_what_its_command_prints() {
+    let sandbox = Sandbox::new();
+    let (sdk, version) = (sandbox.top().join("sdk"), sandbox.top().join("version"));
+    fs::create_dir(&sdk).expect("made");
+    fs::write(sdk.join("header"), "1\n").expect("written");
+    fs::write(&version, "1\n").expect("written");
+    // The root lies in a tree as well: what is in it counts all the same.
+    let (tree, tree_of_root) = (sdk.display(), sandbox.top().join("h").display().to_string());
+    sandbox.write(
+        "tracerun.toml",
+        format!(
+            "[toolchain.sdk]\ncommand = \"cat {}\"\npaths = [\"{tree}\", \"{tree_of_root}*\", \"{}\"]\n",
+            version.display(),
+            sandbox.path("").display()
+        ),
+    );
+    sandbox.write("a", "1\n");
+    let script = ["cat", "../sdk/header", "../sdk/other", "a"];
+    let run = || sandbox.run_with(&["--cache-failures"], &script);
+    run().assert_stored();
+    for name in ["header", "other"] {
+        fs::write(sdk.join(name), "2\n").expect("written");
+        run().assert_hit();
+    }
+    sandbox.write("a", "2\n");
+    run().assert_stored();
+    fs::write(&version, "2\n").expect("written");
+    let ran = run();
+    ran.assert_stored();
+    assert!(ran.stderr.contains("toolchain sdk"), "{}", ran.stderr);
+    // The option takes the place of the command in the file, and adds others.
+    sandbox.run_with(&["--cache-failures", "--toolchain", "sdk=echo 1"], &script).assert_stored();
+    let ran = sandbox.run_with(&["--cache-failures", "--toolchain", "other=echo 1"], &script);
+    ran.assert_stored();
+    assert!(ran.stderr.contains("toolchain other"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_toolchain_that_does_not_say_what_it_is_is_an_error() {
+    let sandbox = Sandbox::new();
+    for (option, said) in [
+        ("cc", "NAME=COMMAND"),
+        ("=x", "NAME=COMMAND"),
+        ("cc=true", "prints nothing"),
+        ("cc=echo 1; echo gone >&2; exit 3", "fails with status 3: gone"),
+    ] {
+        let ran = sandbox.tracerun(["--toolchain", option, "--", "touch", "made"]);
+        assert!(ran.status == 125 && ran.stderr.contains(said), "{option}: {ran:?}");
+        assert!(!sandbox.path("made").exists());
+    }
+}
+
+#[test]
 fn a_same_size_edit_with_the_time_put_back_misses() {
     let sandbox = Sandbox::new();
     sandbox.write("a", "1\n");

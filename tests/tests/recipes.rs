@@ -1,6 +1,7 @@
 //! `docs/recipes.md`, for real: task runners that run what they run under tracerun.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -67,6 +68,23 @@ fn just_runs_its_recipes_by_a_shell_of_ours() {
         let mut just = command(&sandbox, modules.join(".bin/just"));
         just.arg("build");
         just
+    });
+}
+
+#[test]
+fn pnpm_runs_its_scripts_by_a_shell_of_ours() {
+    let Some(modules) = fixture("runners/node_modules") else { return };
+    let sandbox = Sandbox::new();
+    let shell = sandbox.path("shell");
+    fs::write(&shell, recipe("sh", "sh \"$@\"")).expect("written");
+    fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).expect("changed");
+    sandbox.write(".npmrc", format!("script-shell={}\n", shell.display()));
+    sandbox
+        .write("package.json", r#"{"name": "one", "private": true, "scripts": {"build": "sort in -o out"}}"#);
+    assert_restores(&sandbox, || {
+        let mut pnpm = command(&sandbox, modules.join(".bin/pnpm"));
+        pnpm.args(["run", "build"]);
+        pnpm
     });
 }
 

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use tracerun_tests::cache_server::{CacheServer, FAULTS, Fault};
+use tracerun_tests::proxy::{Proxy, Trouble};
 use tracerun_tests::server::Server;
+use tracerun_tests::terminal::Terminal;
+use tracerun_tests::vite_project::vite_project;
 use tracerun_tests::{fixture, have};
 
 /// Checkouts that share a server; what lies in `system` is outside of each.
@@ -170,6 +173,53 @@ fn what_differs_from_the_other_machine_is_named() {
 }
 
 #[test]
+fn a_toolchain_that_says_that_it_is_the_same_is_believed() {
+    let server = CacheServer::new();
+    let team = with_source(&server.url(), &["one/p", "two/p", "three/p"]);
+    let system = team.path("system", "").display().to_string();
+    team.write("system", "version", "1\n");
+    let settings =
+        format!("[toolchain.cc]\ncommand = \"cat {system}/version\"\npaths = [\"/usr\", \"{system}\"]\n");
+    let build = |checkout: &str, version: &str| {
+        team.write(checkout, "tracerun.toml", &settings);
+        team.write("system", "version", version);
+        // Each machine has a header of its own.
+        team.write("system", "include/stdx.h", &format!("#define Y 1 /* {checkout} */\n"));
+        team.run(checkout, &["cc", "-I", &format!("{system}/include"), "-include", "stdx.h", "-c", "src/a.c"])
+    };
+    build("one/p", "1\n").assert_ran();
+    build("two/p", "1\n").assert_fetched();
+    build("three/p", "2\n").assert_ran();
+}
+
+#[test]
+fn a_transfer_that_takes_long_is_told_on_a_terminal_and_leaves_no_trace() {
+    let server = CacheServer::new();
+    let proxy = Proxy::new(server.port());
+    let team = with_source(&format!("{}/cache", proxy.url("http")), &["one/p", "two/p"]);
+    let command = ["sh", "-c", "head -c 4000000 /dev/zero > out; echo made"];
+    let run = |checkout: &str, options: &[&str]| {
+        let mut tracerun = team.command(checkout, tracerun_tests::tracerun());
+        tracerun.env("TERM", "xterm").args(["--root", "."]).args(options).arg("--").args(command);
+        Terminal::run(&tracerun).ends().0
+    };
+    run("one/p", &[]);
+    proxy.fail(Trouble::Slow);
+    let shown = run("two/p", &[]);
+    let (progress, rest) = shown.split_once("made\r\n").expect("what the command printed");
+    assert!(
+        progress.starts_with("\rtracerun: fetched ") && progress.contains(" of 3.8 MiB\x1b[K"),
+        "{shown:?}"
+    );
+    // The last thing before what the command printed is that the line is taken away.
+    assert!(progress.ends_with("\r\x1b[K") && rest.starts_with("tracerun: hit from the remote"), "{shown:?}");
+    for gone in [team.cache("two/p"), team.path("two/p", "out")] {
+        let _ = fs::remove_dir_all(&gone).or_else(|_| fs::remove_file(&gone));
+    }
+    assert_eq!(run("two/p", &["--quiet"]), "made\r\n");
+}
+
+#[test]
 fn what_names_its_checkout_does_not_hit_in_another() {
     let server = CacheServer::new();
     let commands: [(&[&str], &str); 5] = [
@@ -224,11 +274,24 @@ fn what_lies_above_a_checkout_is_looked_at_where_that_one_lies() {
     ];
     team.run("one/p", &search).assert_ran();
     team.run("three/p", &search).assert_fetched();
+    // In a folder more, in which it is not either.
+    team.run("four/deep/p", &search).assert_fetched();
+    fs::remove_dir_all(team.cache("four/deep/p")).expect("there");
     team.write("four", "found", "found");
     let deeper = team.run("four/deep/p", &search);
     deeper.assert_ran();
     assert_eq!(deeper.stdout, "found\n");
-    assert!(deeper.summary["reason"].as_str().expect("text").contains("searched"), "{deeper:?}");
+    // In another place, further above than the first search could go.
+    let mut other = Team::new(&server.url());
+    other.variables.push(("HOME", team.top.path().join("home").display().to_string()));
+    other.write("a/b/c/p", "in", "in\n");
+    other.run("a/b/c/p", &search).assert_fetched();
+    fs::remove_dir_all(other.cache("a/b/c/p")).expect("there");
+    other.write("", "found", "found");
+    let ran = other.run("a/b/c/p", &search);
+    ran.assert_ran();
+    assert_eq!(ran.stdout, "found\n");
+    assert!(ran.summary["reason"].as_str().expect("text").contains("searched"), "{ran:?}");
 }
 
 #[test]
@@ -437,6 +500,29 @@ fn lua_is_restored(url: &str, restart: &mut dyn FnMut()) {
     assert_eq!(other.stdout, built.stdout.replace(&there[..there.len() - 4], &here[..here.len() - 4]));
 }
 
+/// Has Vite build in a checkout, and again in another.
+fn vite_build_is_restored(url: &str) {
+    let team = Team::new(url);
+    let build = ["node", "node_modules/vite/bin/vite.js", "build"];
+    let mut made = Vec::new();
+    for checkout in ["one/app", "two/deeper/site"] {
+        fs::create_dir_all(team.path(checkout, "")).expect("made");
+        if !vite_project(&team.path(checkout, "")) {
+            return;
+        }
+        let ran = team.run(checkout, &build);
+        let folder = team.path(checkout, "dist/assets");
+        let mut files: Vec<_> =
+            fs::read_dir(folder).expect("made").map(|entry| entry.expect("there").path()).collect();
+        files.sort();
+        assert!(!files.is_empty() && ran.stdout.contains("dist/index.html"), "{ran:?}");
+        made.push((files.iter().map(|file| fs::read(file).expect("read")).collect::<Vec<_>>(), ran));
+    }
+    made[0].1.assert_ran();
+    made[1].1.assert_fetched();
+    assert!(made[0].0 == made[1].0);
+}
+
 /// Has Ninja build a project of CMake's with several jobs in a checkout, and again in another.
 fn cmake_project_is_restored(url: &str) {
     const SOURCES: usize = 8;
@@ -490,6 +576,7 @@ fn builds_are_restored_in_another_checkout_by_way_of_nginx() {
         let url = nginx.url("http");
         lua_is_restored(&url, &mut || nginx.restart());
         cmake_project_is_restored(&url);
+        vite_build_is_restored(&url);
     }
 }
 
@@ -510,6 +597,109 @@ fn builds_are_restored_in_another_checkout_by_way_of_buildgrid() {
         assert!(team.read("one/p", name) == team.read("two/p", name), "{name}");
     }
     cmake_project_is_restored(&url);
+    vite_build_is_restored(&url);
+}
+
+#[test]
+fn a_faulty_way_to_buildgrid_gives_no_wrong_hit() {
+    let Some(folder) = fixture("buildgrid").filter(|_| have("redis-server")) else { return };
+    let (buildgrid, _redis) = Server::buildgrid(&folder);
+    let proxy = Proxy::new(buildgrid.port());
+    let team = Team::new("");
+    let settings =
+        format!("[remote]\nurl = \"{}\"\ntimeout-ms = 400\ntransfer-timeout-ms = 400\n", proxy.url("grpc"));
+    team.write("p", "tracerun.toml", &settings);
+    // One content of a message and one that comes in pieces, both with text that can be told on the wire.
+    let command = ["sh", "-c", "echo printed; cat in > out; yes marked | head -c 2100000 >> out"];
+    let look_up = |content: &str| {
+        team.write("p", "in", content);
+        for gone in [team.cache("p"), team.path("p", "out")] {
+            let _ = fs::remove_dir_all(&gone).or_else(|_| fs::remove_file(&gone));
+        }
+        let began = Instant::now();
+        let ran = team.run("p", &command);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}: {ran:?}", began.elapsed());
+        let made = team.read("p", "out");
+        let is_right = made.starts_with(content) && made.len() == content.len() + 2_100_000;
+        assert!(is_right && ran.stdout == "printed\n", "{ran:?}");
+        assert!(made[content.len()..].replace("marked\n", "").is_empty(), "{ran:?}");
+        ran
+    };
+    for content in ["1\n", "2\n", "3\n"] {
+        look_up(content).assert_ran();
+        look_up(content).assert_fetched();
+    }
+    let altered = |from: &str, to: &str| Trouble::Altered(from.into(), to.into());
+    let mut numbers = Numbers(11);
+    for round in 0..100 {
+        let trouble = match round % 8 {
+            0 => Trouble::Refused,
+            // A content, what was printed, the result that names them, and the answer's own framing.
+            1 => altered("marked\nmarked", "marked\nmarkee"),
+            2 => altered("printed", "printee"),
+            3 => altered("tracerun/0", "tracerun/1"),
+            4 => altered("grpc-status", "grpc-statut"),
+            5 if round < 40 => Trouble::StallAfter(numbers.below(2_200_000)),
+            5 | 6 => Trouble::CutAfter(numbers.below(4000)),
+            _ => Trouble::CutAfter(numbers.below(2_200_000)),
+        };
+        let content = format!("{}\n", numbers.below(3) + 1);
+        proxy.fail(trouble.clone());
+        let ran = look_up(&content);
+        let is_hit = ran.summary["outcome"] == "hit";
+        assert!(!is_hit || !matches!(round % 8, 0..=3), "{trouble:?}: {ran:?}");
+    }
+    // As it was: nothing that went wrong has left anything wrong on the server.
+    proxy.fail(Trouble::None);
+    look_up("1\n").assert_fetched();
+
+    // Contents are gone, their results are not; the run that follows puts them there again.
+    let status =
+        Command::new("find").arg(buildgrid.folder().join("cas")).args(["-type", "f", "-delete"]).status();
+    assert!(status.expect("find runs").success());
+    look_up("1\n").assert_ran();
+    look_up("1\n").assert_fetched();
+
+    // It can keep nothing any more.
+    let cas = buildgrid.folder().join("cas");
+    fs::rename(&cas, buildgrid.folder().join("away")).expect("renamed");
+    fs::write(&cas, "").expect("written");
+    let ran = look_up("4\n");
+    ran.assert_ran();
+    assert!(ran.stderr.contains("warning: the remote is not used: "), "{ran:?}");
+}
+
+#[test]
+fn bazel_and_tracerun_do_not_disturb_each_other_on_one_server() {
+    let Some(folder) = fixture("buildgrid").filter(|_| have("redis-server")) else { return };
+    let Some(runners) = fixture("runners") else { return };
+    let (buildgrid, _redis) = Server::buildgrid(&folder);
+    let url = buildgrid.url("grpc");
+    let team = with_source(&url, &["one/p", "two/p", "bazel"]);
+    team.write("bazel", "WORKSPACE", "");
+    let rule = "genrule(name = 'made', srcs = ['src/a.c'], outs = ['out'], cmd = 'cat $< $< > $@')\n";
+    team.write("bazel", "BUILD", rule);
+    let bazel = |arguments: &[&str]| {
+        let own = format!("--output_user_root={}", team.path("bazel-own", "").display());
+        let program = runners.join("node_modules/@bazel/bazel-linux_x64/bazel-2.1.0-linux-x86_64");
+        let mut command = team.command("bazel", program);
+        command.args([&own, "--batch", "--host_jvm_args=-Xmx256m"]).args(arguments);
+        let output = command.output().expect("bazel runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let remote = format!("--remote_cache={url}");
+    let build = || {
+        let text = bazel(&["build", &remote, "//:made"]);
+        bazel(&["clean", "--expunge"]);
+        text
+    };
+    let compile = |checkout: &str| team.run(checkout, &["cc", "-c", "src/a.c"]);
+    assert!(!build().contains("remote cache hit"));
+    compile("one/p").assert_ran();
+    let text = build();
+    assert!(text.contains("1 remote cache hit"), "{text}");
+    compile("two/p").assert_fetched();
 }
 
 #[test]

@@ -2,62 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use tracerun_tests::required;
 use tracerun_tests::sandbox::{Ran, Sandbox};
-
-/// What `scripts/setup` installed from `tests/fixtures/web`; `None`, said, if it did not.
-fn packages() -> Option<PathBuf> {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let packages = checkout.join("target/fixtures/web/node_modules");
-    let there = packages.join("vite/package.json").is_file();
-    assert!(
-        there || !required(),
-        "the packages of tests/fixtures/web are required and missing: run scripts/setup"
-    );
-    if !there {
-        eprintln!("not tested: the packages of tests/fixtures/web are missing");
-    }
-    there.then_some(packages)
-}
+use tracerun_tests::vite_project::vite_project;
 
 /// A small project with React and TypeScript, with packages of its own.
 fn project() -> Option<Sandbox> {
-    let packages = packages()?;
     let mut sandbox = Sandbox::new();
     // What is not tested is that npx asks the network, once a week, whether there is a newer one.
     sandbox.set("npm_config_update_notifier", "false");
-    let copied =
-        Command::new("cp").args(["-r", "--reflink=auto"]).arg(packages).arg(sandbox.path("")).status();
-    assert!(copied.expect("cp runs").success());
-    for (name, content) in [
-        ("package.json", r#"{"name":"app","private":true,"type":"module"}"#),
-        (
-            "tsconfig.json",
-            r#"{"compilerOptions":{"jsx":"react-jsx","strict":true,"module":"esnext","moduleResolution":"bundler","types":[],"outDir":"tsc-out","rootDir":"lib"},"include":["lib"]}"#,
-        ),
-        ("index.html", "<!doctype html><div id=root></div><script type=module src=/src/main.tsx></script>"),
-        (
-            "vite.config.ts",
-            "import { defineConfig } from 'vite'\nimport react from '@vitejs/plugin-react'\n\
-             export default defineConfig({ plugins: [react()] })\n",
-        ),
-        (
-            "src/main.tsx",
-            "import { createRoot } from 'react-dom/client'\nimport { greeting } from '../lib/greeting'\n\
-             createRoot(document.getElementById('root')!).render(<h1>{greeting} {import.meta.env.VITE_NAME}</h1>)\n",
-        ),
-        ("lib/greeting.ts", "export const greeting: string = 'hello'\n"),
-        (
-            "lib/greeting.test.js",
-            "import { expect, test } from 'vitest'\nimport { greeting } from './greeting'\n\
-             test('greets', () => expect(greeting).not.toBe(''))\n",
-        ),
-    ] {
-        sandbox.write(name, content);
-    }
-    Some(sandbox)
+    vite_project(&sandbox.path("")).then_some(sandbox)
 }
 
 fn ended(ran: Ran) -> Ran {

@@ -4,6 +4,7 @@
 //! files came from and go to is the same disk, and a file that is not compressed can share its blocks with what it is
 //! copied to.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -227,15 +228,17 @@ impl<'s> Contents<'s> {
         outputs: &[Output],
         terminal: Option<(Digest, u64)>,
         pack: &'p [u8],
-    ) -> Option<HashMap<Digest, &'p [u8]>> {
+    ) -> Option<HashMap<Digest, Cow<'p, [u8]>>> {
         let layout = Layout::of(contents(outputs, terminal));
         let small = contents(outputs, terminal).filter(|(digest, _)| layout.has(*digest));
-        let take = |(digest, size): (Digest, u64)| {
+        let take = |&(digest, size): &(Digest, u64)| {
             let start = usize::try_from(*layout.offsets.get(&digest)?).ok()?;
             let bytes = pack.get(start..start.checked_add(usize::try_from(size).ok()?)?)?;
-            (Digest::of(bytes) == digest).then_some((digest, bytes))
+            (Digest::of(bytes) == digest).then_some((digest, bytes.into()))
         };
-        small.map(take).collect()
+        let small: Vec<_> = small.collect();
+        let parts = in_parallel(&small, WORTH_A_THREAD, |part| part.iter().map(take).collect());
+        parts.into_iter().flat_map(|part: Vec<_>| part).collect()
     }
 
     /// Makes sure that a content of this length is there; whether it is whole is known once it has been read.

@@ -1,8 +1,9 @@
 //! Runs that leave the store for others, and those of others that come into it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter, Write};
 
 use super::contents::{Layout, contents};
 use super::keep::{Details, Records, ResultRecord};
@@ -14,6 +15,9 @@ use crate::footprint::Actor;
 use crate::runner::Variables;
 use crate::task::Task;
 use platform::files;
+
+/// How much of a pack is written at once, in bytes.
+const AT_ONCE: usize = 256 << 10;
 
 /// A kept run, with all that tells when another would be the same.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub(crate) struct Arrived<'a> {
     pub(crate) variables: Vec<Variables>,
     pub(crate) result: ResultRecord,
     /// The small contents, verified.
-    pub(crate) small: &'a HashMap<Digest, Vec<u8>>,
+    pub(crate) small: &'a HashMap<Digest, Cow<'a, [u8]>>,
     /// A [`files::clock_barrier`] taken before the states were.
     pub(crate) started: i128,
 }
@@ -102,7 +106,7 @@ impl Store {
     fn keep_bytes(
         &self,
         result: &ResultRecord,
-        at_hand: &HashMap<Digest, Vec<u8>>,
+        at_hand: &HashMap<Digest, Cow<'_, [u8]>>,
     ) -> Result<u64, StoreError> {
         let all = || contents(&result.outputs, result.terminal);
         let layout = Layout::of(all());
@@ -118,13 +122,17 @@ impl Store {
         if layout.is_empty() || self.is_kept(&path, layout.length()) {
             return Ok(added);
         }
-        let mut pack = Vec::new();
-        for digest in layout.in_order() {
-            let missing = || StoreError::Blob { path: path.display().to_string() };
-            pack.extend_from_slice(at_hand.get(&digest).ok_or_else(missing)?);
-        }
-        self.write(&path, &pack)?;
-        Ok(added + pack.len() as u64)
+        self.place(&path, |temporary| {
+            let failed = || StoreError::io(&path, "write it");
+            let file = files::create_private(temporary).map_err(failed())?;
+            let mut file = BufWriter::with_capacity(AT_ONCE, file);
+            for digest in layout.in_order() {
+                let missing = || StoreError::Blob { path: path.display().to_string() };
+                file.write_all(at_hand.get(&digest).ok_or_else(missing)?).map_err(failed())?;
+            }
+            file.flush().map_err(failed())
+        })?;
+        Ok(added + layout.length())
     }
 }
 

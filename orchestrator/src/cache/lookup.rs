@@ -1,6 +1,6 @@
 //! Looking a task up: is there a kept run that saw what a run would see now, and if not, why not?
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use platform::files::FileType;
@@ -296,10 +296,13 @@ impl Store {
         if last.terminal != now.terminal {
             reasons.push(MissReason::Terminal);
         }
-        let differs = |setting: &&(String, Digest)| !last.settings.contains(setting);
-        reasons.extend(
-            now.settings.iter().filter(differs).map(|(name, _)| MissReason::Setting { name: name.clone() }),
-        );
+        // A toolchain may be there in one of them only.
+        let differing = |those: &[(String, Digest)], other: &[(String, Digest)]| -> BTreeSet<String> {
+            let differs = |setting: &&(String, Digest)| !other.contains(setting);
+            those.iter().filter(differs).map(|(name, _)| name.clone()).collect()
+        };
+        let both = &differing(&now.settings, &last.settings) | &differing(&last.settings, &now.settings);
+        reasons.extend(both.into_iter().map(|name| MissReason::Setting { name }));
         if last.place != now.place {
             reasons.push(MissReason::Place);
         }

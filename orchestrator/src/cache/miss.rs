@@ -110,9 +110,9 @@ pub enum MissReason {
         /// The root of that checkout.
         root: Bytes,
     },
-    /// A run was shared that had looked at what is above its root, which lay in more folders than this one, or fewer.
+    /// A run was shared that had searched one folder above its root after the other; this root lies in more of them, and in one is something else.
     Above {
-        /// The first path that it had looked at there.
+        /// What it would have come to here.
         path: Bytes,
     },
 }

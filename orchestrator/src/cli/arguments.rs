@@ -16,9 +16,9 @@ use tracerun::configuration::{CaptureMode, IoUringMode, MtimeMode, Size, StdinMo
     name = "tracerun",
     version,
     subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
     override_usage = "tracerun [OPTIONS] -- CMD [ARG]...\n       tracerun COMMAND ...",
-    after_help = "The exit status is the command's; if a signal killed it, tracerun dies by the same signal. tracerun's \
-                  own failures: 125; command found but not executable: 126; not found: 127."
+    after_help = super::help::after()
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -173,8 +173,23 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
 
-    /// The manual page, on standard output
-    Man,
+    /// A manual page, on standard output
+    Man {
+        /// The command whose page it is, such as `cache gc` [default: tracerun itself]
+        #[arg(value_name = "COMMAND")]
+        words: Vec<String>,
+
+        /// Write the pages of all commands to the folder DIR instead
+        #[arg(long, value_name = "DIR", conflicts_with = "words")]
+        all: Option<PathBuf>,
+    },
+
+    /// What a command does, or a page on a topic
+    Help {
+        /// Words of a command, such as `cache gc`, or a topic: tracerun --help lists both [default: tracerun itself]
+        #[arg(value_name = "COMMAND|TOPIC")]
+        words: Vec<String>,
+    },
 
     /// From inside a run: reads, stats and listings at or under PATH do not count
     IgnoreInput {
@@ -372,6 +387,11 @@ pub(crate) struct TaskOptions {
     /// What is at or under DIR is known by size, modification time and inode, not by content
     #[arg(long, value_name = "DIR|GLOB")]
     pub(crate) trust: Vec<String>,
+
+    /// What systems install their packages to (or `paths` of [toolchain.NAME] in tracerun.toml) is known by what COMMAND
+    /// prints, run by a shell in the root, and not by content: `--toolchain cc='cc --version'`
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub(crate) toolchain: Vec<String>,
 
     /// Every name counts in a listing of a folder above the root or of the folder for temporary files, not only
     /// those that the command looked for somewhere

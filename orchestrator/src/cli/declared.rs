@@ -17,7 +17,7 @@ pub(super) fn from(spec: &str, folder: &Path, root: &Path) -> Result<Declared, F
     match spec.split_once('#') {
         Some(("turbo", task)) if !task.is_empty() => turbo(task, folder, root),
         Some(("nx", target)) if !target.is_empty() => nx(target, folder, root),
-        _ => Err(Failure::Declared(format!("--from {spec}: it is of the form turbo#TASK or nx#TARGET"))),
+        _ => Err(Failure::Asked(format!("--from {spec}: it is of the form turbo#TASK or nx#TARGET"))),
     }
 }
 
@@ -26,7 +26,7 @@ fn turbo(task: &str, folder: &Path, root: &Path) -> Result<Declared, Failure> {
     for place in folder.ancestors().take_while(|place| place.starts_with(root)) {
         let path = place.join("turbo.json");
         let Ok(text) = fs::read_to_string(&path) else { continue };
-        let bad = |what: String| Failure::Declared(format!("{}: {what}", path.display()));
+        let bad = |what: String| Failure::Asked(format!("{}: {what}", path.display()));
         let whole: Value =
             serde_json::from_str(&plain_json(&text)).map_err(|error| bad(error.to_string()))?;
         let tasks = whole.get("tasks").or_else(|| whole.get("pipeline")).and_then(Value::as_object);
@@ -55,9 +55,7 @@ fn turbo(task: &str, folder: &Path, root: &Path) -> Result<Declared, Failure> {
         let outputs = outputs.into_iter().map(translate).collect();
         return Ok(Declared { inputs, outputs });
     }
-    Err(Failure::Declared(format!(
-        "--from turbo#{task}: no turbo.json from here up to the root has this task"
-    )))
+    Err(Failure::Asked(format!("--from turbo#{task}: no turbo.json from here up to the root has this task")))
 }
 
 /// The task of that name, of this package alone or of all.
@@ -75,7 +73,7 @@ fn nx(target: &str, folder: &Path, root: &Path) -> Result<Declared, Failure> {
     let read = |path: &Path| -> Result<Value, Failure> {
         let Ok(text) = fs::read_to_string(path) else { return Ok(Value::Null) };
         serde_json::from_str(&plain_json(&text))
-            .map_err(|error| Failure::Declared(format!("{}: {error}", path.display())))
+            .map_err(|error| Failure::Asked(format!("{}: {error}", path.display())))
     };
     let ancestors = || folder.ancestors().take_while(|place| place.starts_with(root));
     let workspace = ancestors().find(|place| place.join("nx.json").is_file()).unwrap_or(root);
@@ -101,7 +99,7 @@ fn nx(target: &str, folder: &Path, root: &Path) -> Result<Declared, Failure> {
         declared.outputs = outputs.filter_map(|glob| place.glob(glob)).collect();
         return Ok(declared);
     }
-    Err(Failure::Declared(format!(
+    Err(Failure::Asked(format!(
         "--from nx#{target}: no project.json or package.json from here up to the root has this target"
     )))
 }

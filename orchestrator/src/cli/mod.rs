@@ -7,9 +7,12 @@ mod declared;
 mod diff;
 mod doctor;
 mod explain;
+mod help;
 mod history;
+mod markdown;
 mod remote;
 mod run;
+mod status_line;
 mod trace;
 mod watch;
 mod who;
@@ -31,6 +34,7 @@ use tracerun::configuration::{self, CaptureMode, Configuration, ConfigurationErr
 use tracerun::library;
 use tracerun::remote::RemoteError;
 use tracerun::run::{Capture, RunError, RunnerPlace};
+use tracerun::toolchain::ToolchainError;
 
 use tracerun_client::{Client, EnvQuery};
 
@@ -56,9 +60,11 @@ enum Failure {
     #[error("no folder for the cache: set --cache-dir, TRACERUN_CACHE_DIR or HOME")]
     NoCacheFolder,
     #[error("{0}")]
-    Declared(String),
+    Asked(String),
     #[error("can't unpack the preload library: {0}")]
     Library(io::Error),
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainError),
     #[error(transparent)]
     Remote(#[from] RemoteError),
     #[error("{}: {source}", path.display())]
@@ -130,12 +136,9 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             print(&script)?;
             Ok(Exit::Code(0))
         }
-        Some(Command::Man) => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-            print(&page)?;
-            Ok(Exit::Code(0))
-        }
+        Some(Command::Help { words }) => help::help(&words),
+        Some(Command::Man { all: Some(folder), .. }) => help::all_men(&folder),
+        Some(Command::Man { words, all: None }) => help::man(&words),
         Some(Command::IgnoreInput { paths }) => {
             tell(|runner| paths.iter().try_for_each(|path| runner.ignore_input(path)))
         }

@@ -4,9 +4,10 @@ use std::env;
 use std::time::Duration;
 
 use tracerun::configuration::{RemoteMode, RemoteSettings, UploadMode};
-use tracerun::remote::{Remote, RemoteError, Settings};
+use tracerun::remote::{Direction, Progress, Remote, RemoteError, Settings};
 
-use super::{Failure, Place};
+use super::status_line::StatusLine;
+use super::{Failure, Place, bytes};
 
 /// How long the questions of a look-up may take unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,6 +16,20 @@ const TRANSFER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Holds a header of every request in each line, `NAME: VALUE`: tokens have no place in a command line or a file of the project.
 const HEADERS: &str = "TRACERUN_REMOTE_HEADERS";
+
+/// Tells of a transfer that takes long.
+pub(super) fn tell(line: &StatusLine, progress: Option<Progress>) {
+    match progress {
+        None => line.clear(),
+        Some(Progress { direction, done, total }) => line.show(|| {
+            let how = match direction {
+                Direction::Fetched => "fetched",
+                Direction::Given => "shared",
+            };
+            format!("tracerun: {how} {} of {}", bytes(done), bytes(total))
+        }),
+    }
+}
 
 /// The server that is named by option or else by the project, if it `may` be used.
 pub(super) fn of(url: Option<String>, may: bool, place: &Place) -> Result<Option<Remote>, Failure> {

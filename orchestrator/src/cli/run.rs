@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use platform::process::{follow, ignores_sigpipe, limits, spawn_behind, umask};
@@ -14,15 +15,17 @@ use tracerun::archive::Mtime;
 use tracerun::bytes::Bytes;
 use tracerun::cache::{Lookup, Missed, Outcome, Store};
 use tracerun::cancellation::Cancellation;
-use tracerun::configuration::{MtimeMode, StdinMode};
+use tracerun::configuration::{MtimeMode, StdinMode, ToolchainSettings};
 use tracerun::explain;
 use tracerun::run::{Following, Mode, Report, RunError, Stdin, run as run_task, run_plainly};
 use tracerun::selection::named_inputs;
 use tracerun::stdio::{Taken, take_input, to_own_streams};
 use tracerun::task::{Jobserver, Policy, StdinKey, Task, Terminal};
+use tracerun::toolchain::{Toolchain, ToolchainError};
 
 use super::arguments::{AnswerFormat, Common, RunArguments, TaskOptions};
 use super::remote;
+use super::status_line::StatusLine;
 use super::{FAILED, Failure, Place, create_file, duration, print, say, write_to};
 
 /// What came of a run.
@@ -38,7 +41,7 @@ pub(super) fn run(arguments: RunArguments, common: &Common) -> Result<Exit, Fail
         let place = Place::find(common)?;
         let store = place.open_store()?;
         let RunArguments { task: options, argv, format, .. } = arguments;
-        let mut task = task_of(&options, argv, &place);
+        let mut task = task_of(&options, argv, &place)?;
         take(&mut task, stdin_mode(&options, &place), &store)?;
         return dry(&task, &store, format.unwrap_or(AnswerFormat::Text));
     }
@@ -50,10 +53,10 @@ fn stdin_mode(options: &TaskOptions, place: &Place) -> StdinMode {
 }
 
 /// The command as it would run in this process's place.
-fn task_of(options: &TaskOptions, argv: Vec<OsString>, place: &Place) -> Task {
-    let policy = policy(options, place);
+fn task_of(options: &TaskOptions, argv: Vec<OsString>, place: &Place) -> Result<Task, Failure> {
     let environment: Vec<_> = std::env::vars_os().collect();
-    Task {
+    let policy = policy(options, place, &environment)?;
+    Ok(Task {
         argv,
         cwd: place.cwd.clone(),
         root: place.root.clone(),
@@ -65,7 +68,7 @@ fn task_of(options: &TaskOptions, argv: Vec<OsString>, place: &Place) -> Task {
         caller_environment: environment,
         policy,
         named_inputs: None,
-    }
+    })
 }
 
 /// Runs once, and says what came of it.
@@ -90,14 +93,18 @@ pub(super) fn once(
     // Before the command runs: that it can't be written is no reason to lose the command's exit status.
     let summary_file = summary_path.as_deref().map(create_file).transpose()?;
     let stdin = stdin_mode(&options, &place);
-    let mut task = task_of(&options, argv, &place);
+    let mut task = task_of(&options, argv, &place)?;
     let gone = || "the working directory is gone, so that nothing can be found there again".to_owned();
     let store =
         if place.cwd_is_gone { Err(gone()) } else { place.open_store().map_err(|error| error.to_string()) };
+    let transfers = StatusLine::on_terminal().filter(|_| !common.quiet).map(Arc::new);
     let report = match store {
         Ok(store) => {
             let store = match remote::of(url.filter(|_| !no_remote), !no_remote, &place)? {
-                Some(remote) => store.with_remote(remote),
+                Some(remote) => store.with_remote(match transfers.clone() {
+                    Some(line) => remote.watched_by(Box::new(move |progress| remote::tell(&line, progress))),
+                    None => remote,
+                }),
                 None => store,
             };
             let mtime = match mtime.map(MtimeMode::from).or(place.configuration.mtime) {
@@ -139,6 +146,8 @@ pub(super) fn once(
         Err(error) => run_plainly(&task, error, &mut follow)?,
     };
 
+    // One that is given up may go on behind the end.
+    transfers.inspect(|line| line.close());
     let is_hit = matches!(report.record.outcome, Outcome::Hit { .. });
     if !common.quiet && (common.verbose || !place.configuration.quiet) {
         // One line is enough to say that the store fails.
@@ -227,13 +236,17 @@ fn dry(task: &Task, store: &Store, format: AnswerFormat) -> Result<Exit, Failure
 }
 
 /// Options add to what `tracerun.toml` says; an `--env`, `--input` or `--output` replaces what it says.
-fn policy(options: &TaskOptions, place: &Place) -> Policy {
+fn policy(
+    options: &TaskOptions,
+    place: &Place,
+    environment: &[(OsString, OsString)],
+) -> Result<Policy, ToolchainError> {
     let file = &place.configuration;
     let both = |file: &[String], flags: &[String]| [file, flags].concat();
     let instead = |file: &Option<Vec<String>>, flags: &[String]| {
         if flags.is_empty() { file.clone() } else { Some(flags.to_vec()) }
     };
-    Policy {
+    Ok(Policy {
         ignore_input: both(&file.ignore_input, &options.ignore_input),
         ignore_output: both(&file.ignore_output, &options.ignore_output),
         input: instead(&file.input, &options.input),
@@ -245,7 +258,26 @@ fn policy(options: &TaskOptions, place: &Place) -> Policy {
         trust_preload: file.trust_preload || options.trust_preload,
         trust: both(&file.trust, &options.trust),
         strict_listings: file.strict_listings || options.strict_listings,
+        toolchains: toolchains(options, place, environment)?,
+    })
+}
+
+/// Those of `tracerun.toml`, with the commands of the options, and others that the options name.
+fn toolchains(
+    options: &TaskOptions,
+    place: &Place,
+    environment: &[(OsString, OsString)],
+) -> Result<Vec<Toolchain>, ToolchainError> {
+    let mut all = place.configuration.toolchain.clone();
+    for option in &options.toolchain {
+        let pair = option.split_once('=').filter(|(name, command)| !name.is_empty() && !command.is_empty());
+        let (name, command) = pair.ok_or_else(|| ToolchainError::Malformed(option.clone()))?;
+        all.entry(name.to_owned()).or_default().command = command.to_owned();
     }
+    let known = all.iter().map(|(name, ToolchainSettings { command, paths })| {
+        Toolchain::identified(name, paths.clone(), command, &place.root, environment)
+    });
+    known.collect()
 }
 
 /// Looks at the inputs that the user names, and takes what comes from a standard input that can't be read again, if it is

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn watch(arguments: &WatchArguments, common: &Common) -> Result<Exit, Failure> {
     let WatchArguments { restart, debounce, run } = arguments;
     if run.dry_run {
-        return Err(Failure::Declared("--dry-run runs nothing: nothing would be known to watch".to_owned()));
+        return Err(Failure::Asked("--dry-run runs nothing: nothing would be known to watch".to_owned()));
     }
     let place = Place::find(common)?;
     let store = place.open_store()?;

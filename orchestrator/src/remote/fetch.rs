@@ -1,5 +1,6 @@
 //! Looking a task up on a server, and making what is found there a run of the local store.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use platform::files;
 use shm_protocol::access::AccessKind;
 
 use super::place::Root;
+use super::progress::Direction;
 use super::records::{Index, Local, SharedSet, decode, strong, weak};
 use super::transport::{RemoteError, fetch as fetch_content, read};
 use super::wire::Blob;
@@ -61,7 +63,12 @@ pub(super) fn fetch(remote: &Remote, task: &Task, store: &Store) -> Result<Fetch
         observer.declare(own.with(&here.declared));
         let states = here.observe(&mut observer, &HashMap::new());
         let variables = here.path_set().variables(task);
-        let strong = strong(&weak, pair[0].digest, &root, &states, &variables);
+        if let Some(path) = here.other_find(&states) {
+            let reason = MissReason::Above { path: path.clone() };
+            missed.get_or_insert(Missed { reasons: vec![reason], against: None });
+            continue;
+        }
+        let strong = strong(&weak, pair[0].digest, &root, &states[..here.shared()], &variables);
         let result = remote.result(strong.blob, until)?;
         let Some(&[index]) = result.as_deref() else {
             if missed.is_none() {
@@ -106,12 +113,8 @@ fn contained<T: serde::de::DeserializeOwned>(
 
 /// Why a set means nothing in this checkout.
 fn elsewhere(set: &SharedSet, root: &Root) -> Option<MissReason> {
-    if let Some(tie) = set.tied.as_ref().filter(|tie| *tie.root != *root.path()) {
-        let path = root.unmask(&tie.by).into();
-        return Some(MissReason::Tied { path, root: tie.root.clone() });
-    }
-    let depth = set.depth.filter(|depth| *depth != root.depth());
-    depth.and_then(|_| Some(MissReason::Above { path: set.searched()? }))
+    let tie = set.tied.as_ref().filter(|tie| *tie.root != *root.path())?;
+    Some(MissReason::Tied { path: root.unmask(&tie.by).into(), root: tie.root.clone() })
 }
 
 /// The first observation that came to something else in the newest run: what changes most is told last.
@@ -152,22 +155,23 @@ impl Found<'_> {
     ) -> Result<bool, RemoteError> {
         let until = Instant::now() + self.remote.settings.transfer_timeout;
         let Index { mut result, templates, readers, actors, pack, large, .. } = index;
-        let mut small: HashMap<Digest, Vec<u8>> = match pack {
-            Some(blob) => {
-                let Some(bytes) = read(&*self.remote.transport, blob, until)? else { return Ok(false) };
-                let Some(small) = Contents::taken_apart(&result.outputs, result.terminal, &bytes) else {
-                    return Ok(false);
-                };
-                small.into_iter().map(|(digest, bytes)| (digest, bytes.to_vec())).collect()
-            }
-            None => HashMap::new(),
+        let total = pack.iter().chain(large.iter().map(|(_, blob)| blob)).map(|blob| blob.size).sum();
+        let transfer = self.remote.transfer(Direction::Fetched, total);
+        let pack = match pack {
+            Some(blob) => match read(&transfer, blob, until)? {
+                Some(pack) => pack,
+                None => return Ok(false),
+            },
+            None => Vec::new(),
         };
+        let small = Contents::taken_apart(&result.outputs, result.terminal, &pack);
+        let Some(mut small) = small else { return Ok(false) };
         let Some(()) = self.unmask(&mut result, &templates, &mut small) else { return Ok(false) };
         for (digest, blob) in large {
             let trouble = |error: std::io::Error| RemoteError::Local(error.to_string());
             let mut there = Ok(true);
             let kept = self.store.keep_arrived(digest, blob.size, |file| {
-                there = fetch_content(&*self.remote.transport, blob, file, until);
+                there = fetch_content(&transfer, blob, file, until);
                 match &there {
                     Ok(true) => Ok(()),
                     _ => Err(std::io::ErrorKind::NotFound.into()),
@@ -178,6 +182,7 @@ impl Found<'_> {
             }
             kept.map_err(|error| trouble(std::io::Error::other(error)))?;
         }
+        drop(transfer);
         let path_set = here.path_set();
         let at: HashMap<_, _> = here.observations.iter().enumerate().map(|(at, one)| (one, at)).collect();
         let place = |one| at.get(one).copied().unwrap_or_default();
@@ -208,13 +213,13 @@ impl Found<'_> {
         &self,
         result: &mut ResultRecord,
         templates: &[u32],
-        small: &mut HashMap<Digest, Vec<u8>>,
+        small: &mut HashMap<Digest, Cow<'_, [u8]>>,
     ) -> Option<()> {
         let root = self.root;
-        let unmasked = |small: &mut HashMap<Digest, Vec<u8>>, digest: &Digest| {
+        let unmasked = |small: &mut HashMap<Digest, Cow<'_, [u8]>>, digest: &Digest| {
             let text = root.unmask(small.get(digest)?);
             let (digest, size) = (Digest::of(&text), text.len() as u64);
-            small.insert(digest, text);
+            small.insert(digest, text.into());
             Some((digest, size))
         };
         for (number, output) in result.outputs.iter_mut().enumerate() {
@@ -245,7 +250,7 @@ impl Found<'_> {
         }
         let digest = Digest::of(&whole);
         result.terminal = Some((digest, whole.len() as u64));
-        small.insert(digest, whole);
+        small.insert(digest, whole.into());
         Some(())
     }
 }

@@ -11,6 +11,7 @@ mod grpc;
 #[cfg(feature = "remote")]
 mod http;
 mod place;
+mod progress;
 mod publish;
 mod records;
 mod transport;
@@ -24,6 +25,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::fetch::Fetched;
+use self::progress::Transfer;
+pub use self::progress::{Direction, Progress, Watcher};
 pub use self::publish::Unshared;
 pub use self::transport::{Kind, RemoteError, Transport};
 pub use self::wire::{Blob, Sha};
@@ -67,10 +70,16 @@ impl fmt::Debug for Settings {
 }
 
 /// A server of runs.
-#[derive(Debug)]
 pub struct Remote {
     settings: Settings,
     transport: Box<dyn Transport>,
+    watcher: Option<Watcher>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("transport", &self.transport).finish_non_exhaustive()
+    }
 }
 
 /// A look-up of the store, and what the server had to do with it.
@@ -99,13 +108,11 @@ impl Remote {
         match settings.url.split_once("://").map(|(scheme, _)| scheme) {
             #[cfg(feature = "remote")]
             Some("http" | "https") => {
-                let transport = Box::new(http::Http::new(settings.clone()));
-                Ok(Self { settings, transport })
+                Ok(Self::with_transport(settings.clone(), Box::new(http::Http::new(settings))))
             }
             #[cfg(feature = "grpc")]
             Some("grpc" | "grpcs") => {
-                let transport = Box::new(grpc::Grpc::new(settings.clone()));
-                Ok(Self { settings, transport })
+                Ok(Self::with_transport(settings.clone(), Box::new(grpc::Grpc::new(settings))))
             }
             _ => Err(RemoteError::Settings(
                 "the address of the remote must begin with http://, https://, grpc:// or grpcs://, which this tracerun must have been built with"
@@ -117,7 +124,17 @@ impl Remote {
     /// A server that is talked to in another way.
     #[must_use]
     pub fn with_transport(settings: Settings, transport: Box<dyn Transport>) -> Self {
-        Self { settings, transport }
+        Self { settings, transport, watcher: None }
+    }
+
+    /// The same, of whose transfers `watcher` is told.
+    #[must_use]
+    pub fn watched_by(self, watcher: Watcher) -> Self {
+        Self { watcher: Some(watcher), ..self }
+    }
+
+    fn transfer(&self, direction: Direction, total: u64) -> Transfer<'_> {
+        Transfer::new(&*self.transport, self.watcher.as_ref(), direction, total)
     }
 
     /// The contents that the result of an action names; `None` if there is none, or none of ours.
@@ -125,10 +142,6 @@ impl Remote {
         let mut bytes = Vec::new();
         let found = self.transport.get(Kind::Action, action, LONGEST_RESULT, &mut bytes, until)?;
         Ok(found.then(|| wire::blobs(&bytes)).flatten())
-    }
-
-    fn put(&self, kind: Kind, key: Blob, bytes: &[u8], until: Instant) -> Result<(), RemoteError> {
-        self.transport.put(kind, key, bytes.len() as u64, &mut &bytes[..], until)
     }
 
     /// Looks for what the store lacks.

@@ -127,6 +127,14 @@ impl Root {
         self.paths(at).into_iter().map(one).collect()
     }
 
+    /// The same look at what lies further above the root, by so many levels in all.
+    pub(super) fn further_up(&self, look: &Look, levels: u32) -> Option<Observation> {
+        let Location::Above { rest, path, .. } = &look.at else { return None };
+        let at = Location::Above { levels, rest: rest.clone(), path: path.clone() };
+        // The first is that which is found by going up.
+        self.observations(&Look { at, how: look.how.clone() }).into_iter().next()
+    }
+
     /// A state with the root masked where a link leads into it.
     pub(super) fn masked_state(&self, state: &InputState) -> InputState {
         match state {

@@ -9,8 +9,9 @@ use std::time::Instant;
 use shm_protocol::access::AccessKind;
 
 use super::place::{Location, Root};
+use super::progress::Direction;
 use super::records::{Index, SharedSet, Tie, encode, strong, weak};
-use super::transport::{Kind, RemoteError};
+use super::transport::{Kind, RemoteError, Transport, put};
 use super::wire::{self, Blob, Sha};
 use super::{MOST_SETS, Remote};
 use crate::archive::Left;
@@ -80,10 +81,10 @@ pub(super) fn publish(
     index.key = strong.blob.digest;
     index.states = states.iter().map(|state| root.masked_state(state)).collect();
 
+    let mut large = Vec::new();
     for (digest, blob) in &index.large {
         if !remote.transport.has(*blob, until)? {
-            let mut file = File::open(store.blob_path(*digest)).map_err(|error| local(&error))?;
-            remote.transport.put(Kind::Content, *blob, blob.size, &mut file, until)?;
+            large.push((*digest, *blob));
         }
     }
     let encoded = encode(&index).map_err(failed)?;
@@ -93,18 +94,27 @@ pub(super) fn publish(
     contents.extend(weak.parts);
     // The command and the root are those of the other key as well.
     contents.extend(strong.parts.into_iter().take(1));
-    let put = |contents: &[Vec<u8>]| -> Result<(), RemoteError> {
-        contents.iter().try_for_each(|content| remote.put(Kind::Content, Blob::of(content), content, until))
+
+    let lengths = large.iter().map(|(_, blob)| blob.size).chain(contents.iter().map(|one| one.len() as u64));
+    let transfer = remote.transfer(Direction::Given, lengths.sum());
+    for (digest, blob) in large {
+        let mut file = File::open(store.blob_path(digest)).map_err(|error| local(&error))?;
+        transfer.put(Kind::Content, blob, blob.size, &mut file, until)?;
+    }
+    let put_all = |contents: &[Vec<u8>]| -> Result<(), RemoteError> {
+        let mut each = contents.iter();
+        each.try_for_each(|content| put(&transfer, Kind::Content, Blob::of(content), content, until))
     };
-    in_parallel(&contents, 1, put).into_iter().collect::<Result<(), _>>()?;
+    in_parallel(&contents, 1, put_all).into_iter().collect::<Result<(), _>>()?;
+    drop(transfer);
 
     // What refers to contents comes after them.
-    remote.put(Kind::Action, strong.blob, &wire::result([index_blob]), until)?;
+    put(&*remote.transport, Kind::Action, strong.blob, &wire::result([index_blob]), until)?;
     let known = remote.result(weak.blob, until)?.unwrap_or_default();
     let others =
         known.chunks_exact(2).filter(|pair| pair[0] != set_blob).take(MOST_SETS - 1).flatten().copied();
     let listed = wire::result([set_blob, index_blob].into_iter().chain(others));
-    remote.put(Kind::Action, weak.blob, &listed, until)?;
+    put(&*remote.transport, Kind::Action, weak.blob, &listed, until)?;
     Ok(Ok(()))
 }
 

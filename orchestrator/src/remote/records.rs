@@ -35,7 +35,7 @@ pub(super) struct SharedSet {
     /// What its tools declared, paths masked.
     pub(super) declared: Vec<Statement>,
     /// If something was searched for in one folder above the root after the other: how many folders the root lay in. Where there
-    /// are more the search would go on longer.
+    /// are more the search would go on longer: see [`Local::beyond`].
     pub(super) depth: Option<u32>,
     pub(super) tied: Option<Tie>,
 }
@@ -43,6 +43,9 @@ pub(super) struct SharedSet {
 /// The observations that a shared set stands for in this checkout, look by look.
 pub(super) struct Local {
     pub(super) observations: Vec<Observation>,
+    /// The last observations are those of folders that a search would come to in this checkout and did not come to in that of
+    /// the run. Each must come to what the outermost one of that search did: its index.
+    pub(super) beyond: Vec<usize>,
     pub(super) declared: Vec<Statement>,
 }
 
@@ -112,26 +115,46 @@ impl SharedSet {
         let mut looks: Vec<Look> = each.filter_map(|(one, state)| root.look(one, state)).collect();
         looks.sort();
         looks.dedup();
-        let is_searched = searched(&looks).is_some();
+        let is_searched = !searches(&looks).is_empty();
         let declared = set.declared.iter().map(|said| with_path(said, |path| root.mask_path(path))).collect();
         Self { looks, declared, depth: is_searched.then(|| root.depth()), tied }
     }
 
-    /// The first path above the root that was come to by a search.
-    pub(super) fn searched(&self) -> Option<Bytes> {
-        searched(&self.looks)
-    }
-
     /// What the set stands for in a checkout.
     pub(super) fn at(&self, root: &Root) -> Local {
-        let observations = self.looks.iter().flat_map(|look| root.observations(look)).collect();
+        let (mut observations, mut places) = (Vec::new(), Vec::new());
+        for look in &self.looks {
+            places.push(observations.len());
+            observations.extend(root.observations(look));
+        }
+        let deeper = self.depth.map_or(0, |depth| root.depth().saturating_sub(depth));
+        let searches = if deeper > 0 { searches(&self.looks) } else { Vec::new() };
+        let mut beyond = Vec::new();
+        for (at, levels) in searches {
+            for further in levels + 1..=levels + deeper {
+                observations
+                    .extend(root.further_up(&self.looks[at], further).inspect(|_| beyond.push(places[at])));
+            }
+        }
         let declared =
             self.declared.iter().map(|said| with_path(said, |path| root.unmask(path).into())).collect();
-        Local { observations, declared }
+        Local { observations, beyond, declared }
     }
 }
 
 impl Local {
+    /// How many of the observations are those of the run.
+    pub(super) fn shared(&self) -> usize {
+        self.observations.len() - self.beyond.len()
+    }
+
+    /// The first folder in which a search that went on longer here would find something else.
+    pub(super) fn other_find(&self, states: &[InputState]) -> Option<&Bytes> {
+        let further = self.observations.iter().zip(states).skip(self.shared()).zip(&self.beyond);
+        let mut differing = further.filter(|((_, state), outermost)| **state != states[**outermost]);
+        differing.next().map(|((one, _), _)| &one.path)
+    }
+
     /// As the store keeps it.
     pub(super) fn path_set(&self) -> PathSet {
         let mut observations = self.observations.clone();
@@ -156,20 +179,25 @@ impl Local {
     }
 }
 
-/// The first path above the root of which the same was looked for one folder further down, at the root at last.
-fn searched(looks: &[Look]) -> Option<Bytes> {
+/// The outermost looks, by their indices and levels, of each search in one folder after the other: the same was looked for one folder further
+/// down, at the root at last, and not one further up.
+fn searches(looks: &[Look]) -> Vec<(usize, u32)> {
     let level = |look: &Look| match &look.at {
         Location::Inside(rest) => Some((0, rest.clone())),
         Location::Above { levels, rest, .. } => Some((*levels, rest.clone())),
         Location::Elsewhere(_) => None,
     };
     let known: HashSet<(u32, Bytes)> = looks.iter().filter_map(level).collect();
-    looks.iter().find_map(|look| match &look.at {
-        Location::Above { levels, rest, path } if known.contains(&(levels - 1, rest.clone())) => {
-            Some(path.clone())
+    let outermost = |(at, look): (usize, &Look)| match &look.at {
+        Location::Above { levels, rest, .. }
+            if known.contains(&(levels - 1, rest.clone()))
+                && !known.contains(&(levels + 1, rest.clone())) =>
+        {
+            Some((at, *levels))
         }
         _ => None,
-    })
+    };
+    looks.iter().enumerate().filter_map(outermost).collect()
 }
 
 fn with_path(said: &Statement, change: impl Fn(&[u8]) -> Bytes) -> Statement {

@@ -128,3 +128,14 @@ pub(super) fn read(
     let mut bytes = Vec::with_capacity(usize::try_from(blob.size).unwrap_or_default().min(256 << 20));
     Ok(fetch(transport, blob, &mut bytes, until)?.then_some(bytes))
 }
+
+/// Has these bytes kept under this key.
+pub(super) fn put(
+    transport: &dyn Transport,
+    kind: Kind,
+    key: Blob,
+    bytes: &[u8],
+    until: Instant,
+) -> Result<(), RemoteError> {
+    transport.put(kind, key, bytes.len() as u64, &mut &bytes[..], until)
+}
