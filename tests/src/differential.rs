@@ -113,8 +113,9 @@ fn counts(touched: &Touched, own: &Path) -> bool {
     !is_program_interpreter
         && !["/proc", "/dev/fd"].iter().any(|folder| path.starts_with(folder))
         && !path.starts_with(own)
-        // Where tools find their run.
+        // Where tools find their run; Node looks at each folder on the way.
         && !path.to_string_lossy().starts_with("/dev/shm/tracerun-")
+        && !["/dev", "/dev/shm"].iter().any(|folder| path == Path::new(folder))
 }
 
 /// The names that stand in paths of both runs: every other one is random, or of the moment.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use platform::files;
@@ -10,7 +11,7 @@ use shm_protocol::access::AccessKind;
 use super::place::Root;
 use super::progress::Direction;
 use super::records::{Index, Local, SharedSet, decode, strong, weak};
-use super::transport::{RemoteError, fetch as fetch_content, read};
+use super::transport::{RemoteError, each_in_parallel, fetch as fetch_content, read};
 use super::wire::Blob;
 use super::{MOST_SETS, Remote};
 use crate::archive::Left;
@@ -167,22 +168,26 @@ impl Found<'_> {
         let small = Contents::taken_apart(&result.outputs, result.terminal, &pack);
         let Some(mut small) = small else { return Ok(false) };
         let Some(()) = self.unmask(&mut result, &templates, &mut small) else { return Ok(false) };
-        for (digest, blob) in large {
-            let trouble = |error: std::io::Error| RemoteError::Local(error.to_string());
+        let is_whole = AtomicBool::new(true);
+        each_in_parallel(&large, |(digest, blob)| {
             let mut there = Ok(true);
-            let kept = self.store.keep_arrived(digest, blob.size, |file| {
-                there = fetch_content(&transfer, blob, file, until);
+            let kept = self.store.keep_arrived(*digest, blob.size, |file| {
+                there = fetch_content(&transfer, *blob, file, until);
                 match &there {
                     Ok(true) => Ok(()),
                     _ => Err(std::io::ErrorKind::NotFound.into()),
                 }
             });
             if !there? {
-                return Ok(false);
+                is_whole.store(false, Ordering::Relaxed);
+                return Ok(());
             }
-            kept.map_err(|error| trouble(std::io::Error::other(error)))?;
-        }
+            kept.map_err(|error| RemoteError::Local(error.to_string()))
+        })?;
         drop(transfer);
+        if !is_whole.into_inner() {
+            return Ok(false);
+        }
         let path_set = here.path_set();
         let at: HashMap<_, _> = here.observations.iter().enumerate().map(|(at, one)| (one, at)).collect();
         let place = |one| at.get(one).copied().unwrap_or_default();

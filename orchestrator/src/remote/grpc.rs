@@ -1,5 +1,6 @@
 //! The cache services of the Remote Execution API, by gRPC: what BuildGrid, Buildbarn, bazel-remote and others speak.
 
+use std::collections::HashSet;
 use std::fs;
 use std::future::Future;
 use std::io::{Read, Write};
@@ -29,6 +30,8 @@ use crate::cache::unique;
 const LONGEST: u64 = 1 << 20;
 /// How much is sent at once.
 const PIECE: usize = 256 << 10;
+/// Of how many contents is asked at once whether they are there: a message names each in some 70 bytes.
+const MOST_ASKED: usize = 10_000;
 
 /// A server that speaks gRPC.
 #[derive(Debug)]
@@ -190,16 +193,24 @@ impl Transport for Grpc {
         }
     }
 
-    fn has(&self, blob: Blob, until: Instant) -> Result<bool, RemoteError> {
+    fn missing(&self, blobs: &[Blob], until: Instant) -> Result<Vec<Blob>, RemoteError> {
         let server = self.connection()?;
-        let request = api::FindMissingBlobsRequest {
-            instance_name: self.instance(),
-            blob_digests: vec![Self::digest(blob)],
-            ..Default::default()
-        };
-        let mut client = ContentAddressableStorageClient::new(server.channel.clone());
-        let answer = server.wait(client.find_missing_blobs(server.request(request)), until)?;
-        Ok(answer.is_some_and(|answer| answer.into_inner().missing_blob_digests.is_empty()))
+        let mut missing = Vec::new();
+        for part in blobs.chunks(MOST_ASKED) {
+            let request = api::FindMissingBlobsRequest {
+                instance_name: self.instance(),
+                blob_digests: part.iter().map(|blob| Self::digest(*blob)).collect(),
+                ..Default::default()
+            };
+            let mut client = ContentAddressableStorageClient::new(server.channel.clone());
+            let answer = server.wait(client.find_missing_blobs(server.request(request)), until)?;
+            // A server that knows no such question may lack all of them.
+            let Some(answer) = answer else { return Ok(blobs.to_vec()) };
+            let named: HashSet<String> =
+                answer.into_inner().missing_blob_digests.into_iter().map(|digest| digest.hash).collect();
+            missing.extend(part.iter().filter(|blob| named.contains(&blob.digest.to_string())));
+        }
+        Ok(missing)
     }
 
     fn put(

@@ -13,6 +13,7 @@ use ureq::{Agent, Body, Error, RequestBuilder, SendBody, http};
 use super::Settings;
 use super::transport::{Kind, RemoteError, Transport};
 use super::wire::{Blob, Sha};
+use crate::cache::in_parallel;
 
 /// A server that speaks HTTP.
 #[derive(Debug)]
@@ -99,9 +100,16 @@ impl Transport for Http {
         }
     }
 
-    fn has(&self, blob: Blob, until: Instant) -> Result<bool, RemoteError> {
-        let request = self.prepared(self.agent()?.head(self.url(Kind::Content, blob.digest)), until)?;
-        found(&request.call().map_err(failed)?)
+    fn missing(&self, blobs: &[Blob], until: Instant) -> Result<Vec<Blob>, RemoteError> {
+        let is_missing = |blob: &Blob| {
+            let request = self.prepared(self.agent()?.head(self.url(Kind::Content, blob.digest)), until)?;
+            Ok((!found(&request.call().map_err(failed)?)?).then_some(*blob))
+        };
+        let parts = in_parallel(blobs, 1, |part| {
+            part.iter().filter_map(|blob| is_missing(blob).transpose()).collect()
+        });
+        let parts: Result<Vec<Vec<Blob>>, RemoteError> = parts.into_iter().collect();
+        Ok(parts?.concat())
     }
 
     fn put(

@@ -86,8 +86,8 @@ impl Transport for Transfer<'_> {
         self.transport.get(kind, key, limit, &mut Counted { transfer: self, stream: to }, until)
     }
 
-    fn has(&self, blob: Blob, until: Instant) -> Result<bool, RemoteError> {
-        self.transport.has(blob, until)
+    fn missing(&self, blobs: &[Blob], until: Instant) -> Result<Vec<Blob>, RemoteError> {
+        self.transport.missing(blobs, until)
     }
 
     fn put(

@@ -11,12 +11,12 @@ use shm_protocol::access::AccessKind;
 use super::place::{Location, Root};
 use super::progress::Direction;
 use super::records::{Index, SharedSet, Tie, encode, strong, weak};
-use super::transport::{Kind, RemoteError, Transport, put};
+use super::transport::{Kind, RemoteError, Transport, each_in_parallel, put};
 use super::wire::{self, Blob, Sha};
 use super::{MOST_SETS, Remote};
 use crate::archive::Left;
 use crate::bytes::Bytes;
-use crate::cache::{Contents, Export, Store, in_parallel};
+use crate::cache::{Contents, Export, Store};
 use crate::declarations::Declarations;
 use crate::fingerprint::{Digest, Fingerprint, InputState, Observation, Observer};
 use crate::task::Task;
@@ -81,11 +81,12 @@ pub(super) fn publish(
     index.key = strong.blob.digest;
     index.states = states.iter().map(|state| root.masked_state(state)).collect();
 
-    let mut large = Vec::new();
-    for (digest, blob) in &index.large {
-        if !remote.transport.has(*blob, until)? {
-            large.push((*digest, *blob));
-        }
+    let mut large = index.large.clone();
+    if !large.is_empty() {
+        let blobs: Vec<Blob> = large.iter().map(|(_, blob)| *blob).collect();
+        let missing: HashSet<Sha> =
+            remote.transport.missing(&blobs, until)?.into_iter().map(|blob| blob.digest).collect();
+        large.retain(|(_, blob)| missing.contains(&blob.digest));
     }
     let encoded = encode(&index).map_err(failed)?;
     let (set_blob, index_blob) = (Blob::of(&set), Blob::of(&encoded));
@@ -97,15 +98,11 @@ pub(super) fn publish(
 
     let lengths = large.iter().map(|(_, blob)| blob.size).chain(contents.iter().map(|one| one.len() as u64));
     let transfer = remote.transfer(Direction::Given, lengths.sum());
-    for (digest, blob) in large {
-        let mut file = File::open(store.blob_path(digest)).map_err(|error| local(&error))?;
-        transfer.put(Kind::Content, blob, blob.size, &mut file, until)?;
-    }
-    let put_all = |contents: &[Vec<u8>]| -> Result<(), RemoteError> {
-        let mut each = contents.iter();
-        each.try_for_each(|content| put(&transfer, Kind::Content, Blob::of(content), content, until))
-    };
-    in_parallel(&contents, 1, put_all).into_iter().collect::<Result<(), _>>()?;
+    each_in_parallel(&large, |(digest, blob)| {
+        let mut file = File::open(store.blob_path(*digest)).map_err(|error| local(&error))?;
+        transfer.put(Kind::Content, *blob, blob.size, &mut file, until)
+    })?;
+    each_in_parallel(&contents, |content| put(&transfer, Kind::Content, Blob::of(content), content, until))?;
     drop(transfer);
 
     // What refers to contents comes after them.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use super::wire::{Blob, Sha};
+use crate::cache::in_parallel;
 
 /// What a server keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +64,11 @@ pub trait Transport: fmt::Debug + Send + Sync {
         until: Instant,
     ) -> Result<bool, RemoteError>;
 
-    /// Whether this content is there.
+    /// Which of these contents are not there.
     ///
     /// # Errors
     /// It is not known.
-    fn has(&self, blob: Blob, until: Instant) -> Result<bool, RemoteError>;
+    fn missing(&self, blobs: &[Blob], until: Instant) -> Result<Vec<Blob>, RemoteError>;
 
     /// Has so many bytes kept under this key.
     ///
@@ -138,4 +139,12 @@ pub(super) fn put(
     until: Instant,
 ) -> Result<(), RemoteError> {
     transport.put(kind, key, bytes.len() as u64, &mut &bytes[..], until)
+}
+
+/// Does something with each, on several threads. An error ends what its thread has still to do, and is the result.
+pub(super) fn each_in_parallel<T: Sync>(
+    all: &[T],
+    each: impl Fn(&T) -> Result<(), RemoteError> + Sync,
+) -> Result<(), RemoteError> {
+    in_parallel(all, 1, |part| part.iter().try_for_each(&each)).into_iter().collect()
 }
