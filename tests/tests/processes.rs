@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tracerun_tests::have;
 use tracerun_tests::sandbox::Sandbox;
 
 /// Children that end in every way; the last is killed before it has done anything.
@@ -275,4 +276,77 @@ fn a_command_runs_in_a_folder_that_has_been_removed() {
     assert_eq!(status, Some(0));
     let report = String::from_utf8_lossy(&report);
     assert!(report.contains(&format!("read    {} ", sandbox.path("a").display())), "{report}");
+}
+
+/// Reads the file it is named, then runs the rest of its arguments as a child.
+const LINK_OF_A_CHAIN: &str = r#"
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(int count, char **arguments) {
+    FILE *file = fopen(arguments[1], "r");
+    if (file == NULL || fclose(file) != 0) return 1;
+    if (count == 2) return 0;
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        execv(arguments[2], arguments + 2);
+        _exit(127);
+    }
+    return waitpid(child, &status, 0) == child && status == 0 ? 0 : 1;
+}
+"#;
+
+#[test]
+fn one_tree_of_programs_with_every_libc_is_seen_whole_and_quietly() {
+    let loader = "-Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2";
+    let path = "-Wl,-rpath,/usr/i686-linux-gnu/lib";
+    let kinds: [(&str, &str, &[&str]); 4] = [
+        ("glibc", "cc", &[]),
+        ("musl", "musl-gcc", &[]),
+        ("i386", "i686-linux-gnu-gcc", &[loader, path]),
+        ("static", "cc", &["-static"]),
+    ];
+    if !kinds.iter().all(|(_, compiler, _)| have(compiler)) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("program.c", LINK_OF_A_CHAIN);
+    for (kind, compiler, options) in kinds {
+        let mut compile = sandbox.command(compiler);
+        compile.args(["-o", kind, "program.c"]).args(options);
+        assert!(compile.status().expect("the compiler runs").success(), "{kind}");
+    }
+    // Each is once the parent of each other.
+    let order = [
+        "glibc", "musl", "glibc", "i386", "glibc", "static", "musl", "i386", "musl", "static", "i386",
+        "static", "glibc",
+    ];
+    let mut command = Vec::new();
+    for (place, kind) in order.iter().enumerate() {
+        sandbox.write(&format!("in{place}"), "1");
+        command.extend([format!("./{kind}"), format!("in{place}")]);
+    }
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let told = processes(&sandbox, &command);
+    // A child is a process of its own until it becomes another program.
+    let stayed = told.iter().filter(|process| process["exit"]["exec"].is_null());
+    let mut programs: Vec<&str> = stayed.filter_map(|process| process["exe"].as_str()).collect();
+    let mut expected: Vec<_> = order.iter().map(|kind| sandbox.path(kind).display().to_string()).collect();
+    programs.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(programs, expected, "{told:#?}");
+    let first = sandbox.run(&command);
+    first.assert_stored();
+    assert_eq!(first.stdout, "");
+    // Its last line is tracerun's, and the only one.
+    assert_eq!(first.stderr.lines().count(), 1, "{}", first.stderr);
+    sandbox.run(&command).assert_hit();
+    for place in 0..order.len() {
+        sandbox.write(&format!("in{place}"), "2");
+        let again = sandbox.run(&command);
+        again.assert_stored();
+        assert!(again.stderr.contains(&format!("in{place} changed")), "{again:?}");
+    }
 }

@@ -11,7 +11,7 @@ use shm_protocol::access::AccessKind;
 use super::place::Root;
 use super::progress::Direction;
 use super::records::{Index, Local, SharedSet, decode, strong, weak};
-use super::transport::{RemoteError, each_in_parallel, fetch as fetch_content, read};
+use super::transport::{RemoteError, each_in_parallel, fetch as fetch_content, read, read_unverified};
 use super::wire::Blob;
 use super::{MOST_SETS, Remote};
 use crate::archive::Left;
@@ -158,15 +158,19 @@ impl Found<'_> {
         let Index { mut result, templates, readers, actors, pack, large, .. } = index;
         let total = pack.iter().chain(large.iter().map(|(_, blob)| blob)).map(|blob| blob.size).sum();
         let transfer = self.remote.transfer(Direction::Fetched, total);
-        let pack = match pack {
-            Some(blob) => match read(&transfer, blob, until)? {
-                Some(pack) => pack,
+        let bytes = match pack {
+            // The index was verified, and it says what each content in the pack is: to take the digest of the whole as well takes
+            // longer than to fetch it.
+            Some(blob) => match read_unverified(&transfer, blob, until)? {
+                Some(bytes) => bytes,
                 None => return Ok(false),
             },
             None => Vec::new(),
         };
-        let small = Contents::taken_apart(&result.outputs, result.terminal, &pack);
-        let Some(mut small) = small else { return Ok(false) };
+        let mut small = match Contents::taken_apart(&result.outputs, result.terminal, &bytes) {
+            Some(small) => small,
+            None => return pack.map_or(Ok(false), |blob| Err(RemoteError::Wrong(blob.digest))),
+        };
         let Some(()) = self.unmask(&mut result, &templates, &mut small) else { return Ok(false) };
         let is_whole = AtomicBool::new(true);
         each_in_parallel(&large, |(digest, blob)| {

@@ -125,9 +125,24 @@ pub(super) fn read(
     blob: Blob,
     until: Instant,
 ) -> Result<Option<Vec<u8>>, RemoteError> {
-    // To grow it step by step would copy it several times; a length that is a lie is not believed far.
-    let mut bytes = Vec::with_capacity(usize::try_from(blob.size).unwrap_or_default().min(256 << 20));
+    let mut bytes = room_for(blob);
     Ok(fetch(transport, blob, &mut bytes, until)?.then_some(bytes))
+}
+
+/// What a server gives as a content of which the caller verifies every part that it uses; `None` where there is none.
+pub(super) fn read_unverified(
+    transport: &dyn Transport,
+    blob: Blob,
+    until: Instant,
+) -> Result<Option<Vec<u8>>, RemoteError> {
+    let mut bytes = room_for(blob);
+    let is_there = transport.get(Kind::Content, blob, blob.size, &mut bytes, until)?;
+    Ok(is_there.then_some(bytes))
+}
+
+/// To grow it step by step would copy a content several times; a length that is a lie is not believed far.
+fn room_for(blob: Blob) -> Vec<u8> {
+    Vec::with_capacity(usize::try_from(blob.size).unwrap_or_default().min(256 << 20))
 }
 
 /// Has these bytes kept under this key.
