@@ -29,6 +29,8 @@ fn main() {
         println!("cargo::rerun-if-changed={folder}");
     }
     let (host, target) = (env::var("HOST").expect("set by cargo"), env::var("TARGET").expect("set by cargo"));
+    // The library links no libc, so that one is for all; but Rust makes none for a target that links statically.
+    let target = target.replace("-musl", "-gnu");
     let built = out.join("preload");
     let mut cargo = Command::new(env::var_os("CARGO").expect("set by cargo"));
     cargo.args(["build", "--quiet", "--profile", "preload", "--package", package, "--manifest-path"]);

@@ -239,6 +239,8 @@ impl Globs {
         for (glob, is_users) in first.chain(then.into_iter().map(|glob| (glob, true))) {
             let bad = |why: String| BadGlob { glob: glob.to_owned(), why };
             let (pattern, ignores) = glob.strip_prefix('!').map_or((glob, true), |rest| (rest, false));
+            let on_drive = (cfg!(windows) && pattern.get(1..3) == Some(":/")).then(|| format!("/{pattern}"));
+            let pattern = on_drive.as_deref().unwrap_or(pattern);
             let (base, pattern) = match (pattern.strip_prefix("~/"), home) {
                 (Some(rest), Some(home)) => (Some(home), rest),
                 (Some(_), None) => continue,

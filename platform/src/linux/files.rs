@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, Per
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use linux_raw_sys::general::XFS_SUPER_MAGIC;
 use nix::sys::statfs::{self, FsType};
 
 pub(crate) use super::attributes::{extended_attributes, remove_extended_attribute, set_extended_attribute};
@@ -29,7 +30,7 @@ pub(crate) fn keeps_change_times(path: &Path) -> bool {
     /// Those of which it is known.
     const RELIABLE: [FsType; 6] = [
         statfs::EXT4_SUPER_MAGIC,
-        statfs::XFS_SUPER_MAGIC,
+        FsType(XFS_SUPER_MAGIC as _),
         statfs::BTRFS_SUPER_MAGIC,
         statfs::TMPFS_MAGIC,
         statfs::OVERLAYFS_SUPER_MAGIC,

@@ -97,7 +97,7 @@ fn open(pid: u32, flags: u32) -> Option<OwnedFd> {
 
 /// By `PIDFD_GET_INFO` of linux/pidfd.h (Linux 6.13), ten times as fast as `/proc`.
 fn info(fd: &OwnedFd) -> Option<Info> {
-    const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b;
+    const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
     const PIDFD_INFO_PID: u64 = 1;
     /// Linux 6.15.
     const PIDFD_INFO_EXIT: u64 = 1 << 3;

@@ -261,7 +261,7 @@ pub(super) fn wake_until_finished(threads: &[JoinHandle<io::Result<()>>]) {
     for thread in threads {
         while !thread.is_finished() {
             // SAFETY: the handle is not joined yet, so its thread id is valid.
-            unsafe { libc::pthread_kill(thread.as_pthread_t(), libc::SIGURG) };
+            unsafe { libc::pthread_kill(thread.as_pthread_t() as libc::pthread_t, libc::SIGURG) };
             std::thread::sleep(Duration::from_millis(1));
         }
     }

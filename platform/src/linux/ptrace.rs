@@ -15,7 +15,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use libc::{SECCOMP_RET_ALLOW, c_long, c_void, pid_t, ptrace_syscall_info, seccomp_data, sock_filter};
+use libc::{SECCOMP_RET_ALLOW, c_long, c_void, pid_t, seccomp_data, sock_filter};
+use linux_raw_sys::ptrace::{
+    PTRACE_DETACH, PTRACE_GET_SYSCALL_INFO, PTRACE_INTERRUPT, PTRACE_LISTEN, PTRACE_SEIZE, PTRACE_SYSCALL,
+    PTRACE_SYSCALL_INFO_ENTRY, ptrace_syscall_info,
+};
 use shm_protocol::access::Gap;
 use shm_protocol::record::Exit;
 
@@ -160,13 +164,13 @@ pub(super) fn may_trace() -> io::Result<()> {
         }
         _ => {}
     }
-    let traced = order(libc::PTRACE_SEIZE, pid, 0);
+    let traced = order(PTRACE_SEIZE, pid, 0);
     drop(end);
     let mut status = 0;
     // SAFETY: the pid is that of our own child, and `status` is writable.
     while unsafe { libc::waitpid(pid, &raw mut status, 0) } == pid && libc::WIFSTOPPED(status) {
         // A signal to tracerun's whole group, which it gets in its own time.
-        let _ = order(libc::PTRACE_DETACH, pid, libc::WSTOPSIG(status) as usize);
+        let _ = order(PTRACE_DETACH, pid, libc::WSTOPSIG(status) as usize);
     }
     traced
 }
@@ -209,8 +213,8 @@ fn start(mut command: Command) -> Result<(pid_t, PipeReader), NetError> {
     let traced = match report.read_exact(&mut number).map(|()| i32::from_ne_bytes(number)) {
         Err(error) => Err(NetError::Refused(error)),
         // It waits for our word, and stops before it goes on from there.
-        Ok(READY) => order(libc::PTRACE_SEIZE, pid, options as usize)
-            .and_then(|()| order(libc::PTRACE_INTERRUPT, pid, 0))
+        Ok(READY) => order(PTRACE_SEIZE, pid, options as usize)
+            .and_then(|()| order(PTRACE_INTERRUPT, pid, 0))
             .and_then(|()| (&go).write_all(&[1]))
             .map_err(NetError::Refused),
         Ok(errno) => Err(NetError::Command(io::Error::from_raw_os_error(errno))),
@@ -228,9 +232,10 @@ fn start(mut command: Command) -> Result<(pid_t, PipeReader), NetError> {
 const READY: i32 = 0;
 
 /// One order to a traced thread, with no address.
-fn order(request: libc::c_uint, thread: pid_t, data: usize) -> io::Result<()> {
+fn order(request: u32, thread: pid_t, data: usize) -> io::Result<()> {
     // SAFETY: requests used with this function take `data` as a number and touch no memory of ours.
-    let result = unsafe { libc::ptrace(request, thread, ptr::null_mut::<c_void>(), data as *mut c_void) };
+    let result =
+        unsafe { libc::ptrace(request as _, thread, ptr::null_mut::<c_void>(), data as *mut c_void) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -292,7 +297,7 @@ impl Tracer<'_> {
         let deliver = match (event, signal) {
             (libc::PTRACE_EVENT_STOP, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) => {
                 // Job control has stopped it: so it stays until it is continued.
-                let _ = order(libc::PTRACE_LISTEN, thread, 0);
+                let _ = order(PTRACE_LISTEN, thread, 0);
                 return;
             }
             (libc::PTRACE_EVENT_EXEC, _) => {
@@ -311,7 +316,7 @@ impl Tracer<'_> {
             _ => 0,
         };
         // It may have been killed meanwhile.
-        let _ = order(libc::PTRACE_SYSCALL, thread, deliver as usize);
+        let _ = order(PTRACE_SYSCALL, thread, deliver as usize);
     }
 
     fn attend_call(&mut self, thread: pid_t, buffer: &mut Vec<u8>) {
@@ -356,15 +361,15 @@ fn entered(thread: pid_t) -> io::Result<Option<seccomp_data>> {
     let mut info: ptrace_syscall_info = unsafe { std::mem::zeroed() };
     let size = size_of::<ptrace_syscall_info>() as *mut c_void;
     // SAFETY: the request writes at most as many bytes to `info` as it has.
-    let result = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, thread, size, &raw mut info) };
+    let result = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO as _, thread, size, &raw mut info) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+    if u32::from(info.op) != PTRACE_SYSCALL_INFO_ENTRY {
         return Ok(None);
     }
     // SAFETY: `op` says that the kernel has filled in this member, and any bits are valid for its integers.
-    let entry = unsafe { info.u.entry };
+    let entry = unsafe { info.__bindgen_anon_1.entry };
     let (nr, arch, instruction_pointer) = (entry.nr as i32, info.arch, info.instruction_pointer);
     Ok(Some(seccomp_data { nr, arch, instruction_pointer, args: entry.args }))
 }

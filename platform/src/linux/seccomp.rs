@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use libc::{c_ulong, seccomp_notif, seccomp_notif_resp, sock_filter, sock_fprog};
+use libc::{Ioctl, c_ulong, seccomp_notif, seccomp_notif_resp, sock_filter, sock_fprog};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::supervisor::Answer;
@@ -15,7 +15,7 @@ const WAIT_KILLABLE_RECV: c_ulong = 1 << 5;
 
 /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` and its one flag, Linux 6.6: wake the other side on the same CPU, as each of
 /// the two waits for the other.
-const SET_FLAGS: c_ulong = 0x4008_2104;
+const SET_FLAGS: Ioctl = 0x4008_2104;
 const SYNC_WAKE_UP: u64 = 1;
 
 /// Installs `filter` for the calling thread and its future children and returns the listener's descriptor.

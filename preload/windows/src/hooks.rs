@@ -278,10 +278,80 @@ extern "system" fn NtQueryInformationByName(
     })
 }
 
+/// What was answered of a directory.
+struct Listing {
+    io: *const c_void,
+    answer: *const c_void,
+    length: u32,
+    class: u32,
+}
+
+impl Listing {
+    /// Calls `tell` with the name of each entry that is no directory, where times are told with it; `false` where what there is can't be known.
+    ///
+    /// # Safety
+    /// The call has filled in `io` and, as far as that says, `answer`, which has `length` bytes.
+    unsafe fn each_dated_file(&self, mut tell: impl FnMut(UnicodeString)) -> bool {
+        /// In every class that tells times.
+        const ATTRIBUTES_AT: usize = 56;
+        const NAME_LENGTH_AT: usize = 60;
+        const DIRECTORY: u32 = 0x10;
+        let name_at = match self.class {
+            // Of the `FILE_*_DIRECTORY_INFORMATION` and `FILE_*_DIR_INFORMATION` of ntifs.h.
+            1 => 64,
+            2 => 68,
+            3 => 94,
+            37 => 104,
+            38 | 78 => 80,
+            50 => 92,
+            60 => 88,
+            63 => 114,
+            79 => 106,
+            80 => 96,
+            81 => 122,
+            // Names alone, and what tells neither names nor times.
+            12 | 29 | 32 | 33 => return true,
+            _ => return false,
+        };
+        // SAFETY: `IO_STATUS_BLOCK`, whose second word says how many bytes there are.
+        let filled = unsafe { self.io.cast::<usize>().wrapping_add(1).read_unaligned() };
+        let end = filled.min(self.length as usize);
+        // SAFETY: only called with four bytes before `end`.
+        let word = |at: usize| unsafe { self.answer.wrapping_byte_add(at).cast::<u32>().read_unaligned() };
+        let mut at = 0_usize;
+        loop {
+            let begins = at.wrapping_add(name_at);
+            if begins > end {
+                return true;
+            }
+            let length = word(at.wrapping_add(NAME_LENGTH_AT)) as usize;
+            if begins.wrapping_add(length) > end || length > usize::from(u16::MAX) {
+                return true;
+            }
+            if word(at.wrapping_add(ATTRIBUTES_AT)) & DIRECTORY == 0 {
+                let buffer = self.answer.wrapping_byte_add(begins).cast();
+                tell(UnicodeString { length: length as u16, maximum: length as u16, buffer });
+            }
+            match word(at) {
+                0 => return true,
+                next => at = at.wrapping_add(next as usize),
+            }
+        }
+    }
+}
+
 /// Reports a look into the directory that is open as `handle`: at one name, or at all.
-fn listed(call: Call, handle: Handle, mask: *const UnicodeString, ask: impl FnOnce() -> Status) -> Status {
+fn listed(
+    call: Call,
+    handle: Handle,
+    mask: *const UnicodeString,
+    listing: &Listing,
+    ask: impl FnOnce() -> Status,
+) -> Status {
     /// `STATUS_NO_MORE_FILES`.
     const NO_MORE: Status = 0x8000_0006_u32 as i32;
+    /// `STATUS_PENDING`: the answer comes later.
+    const PENDING: Status = 0x103;
     let begun = begin_look();
     let status = ask();
     if is_fault(status) {
@@ -308,8 +378,24 @@ fn listed(call: Call, handle: Handle, mask: *const UnicodeString, ask: impl FnOn
             let outcome = if status == NO_MORE { Outcome::Absent } else { outcome(status) };
             look(begun, call, AccessKind::Stat, outcome, false, &name);
         }
-        // That nothing matches is what was asked for.
-        None => look(begun, call, AccessKind::List, Outcome::Done, true, &name),
+        None => {
+            // That nothing matches is what was asked for.
+            look(begun, call, AccessKind::List, Outcome::Done, true, &name);
+            // Who lists is told the times of files as well, and may act on them: Ninja does.
+            name.push(b'/');
+            let folder = name.length();
+            let tell = |entry: UnicodeString| {
+                name.truncate(folder);
+                // SAFETY: the entry lies in what was answered.
+                unsafe { name.push_string(entry) };
+                look(begun, call, AccessKind::Stat, Outcome::Done, false, &name);
+            };
+            // SAFETY: the call has succeeded, and is over.
+            let is_known = status < 0 || status != PENDING && unsafe { listing.each_dated_file(tell) };
+            if !is_known {
+                gap(Gap::UnreadablePath);
+            }
+        }
     }
     status
 }
@@ -328,7 +414,8 @@ extern "system" fn NtQueryDirectoryFile(
     mask: *const UnicodeString,
     restart: u8,
 ) -> Status {
-    listed(Call::NtQueryDirectoryFile, handle, mask, || {
+    let listing = Listing { io, answer, length, class };
+    listed(Call::NtQueryDirectoryFile, handle, mask, &listing, || {
         call_original!(NtQueryDirectoryFile(
             handle => Handle,
             event => Handle,
@@ -358,7 +445,8 @@ extern "system" fn NtQueryDirectoryFileEx(
     flags: u32,
     mask: *const UnicodeString,
 ) -> Status {
-    listed(Call::NtQueryDirectoryFileEx, handle, mask, || {
+    let listing = Listing { io, answer, length, class };
+    listed(Call::NtQueryDirectoryFileEx, handle, mask, &listing, || {
         call_original!(NtQueryDirectoryFileEx(
             handle => Handle,
             event => Handle,

@@ -34,6 +34,16 @@ impl Name {
         Some(unsafe { &*(&raw const *bytes as *const [u8]) })
     }
 
+    /// How many bytes there are.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Takes back what was appended after the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
     /// Whether it is known to name no file.
     pub(crate) fn is_no_file(&self) -> bool {
         self.is_no_file
