@@ -2,6 +2,7 @@
 // The one object of a program that is linked statically is found by dl_iterate_phdr(3), as older unwinders did by themselves.
 #define _GNU_SOURCE
 #include <link.h>
+#include <stddef.h>
 #include <stdint.h>
 
 // As <dlfcn.h> of glibc has it on x86-64.

@@ -5,6 +5,7 @@ pub(crate) mod inject;
 pub(crate) mod process;
 pub(crate) mod tracing;
 
+mod holds;
 mod image;
 mod job;
 mod names;

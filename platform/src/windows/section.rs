@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use shm_protocol::calls::windows::{Call, Needed};
-use shm_protocol::guest::{JUMP, STUB_BYTES, Session, TRAMPOLINE_BYTES};
+use shm_protocol::guest::{HOLDS, Hold, JUMP, STUB_BYTES, Session, TRAMPOLINE_BYTES, holds_at};
 use shm_protocol::ring::{self, Finished, Reader, Ring, System};
 use windows_sys::Win32::Foundation::{DUPLICATE_SAME_ACCESS, DuplicateHandle, HANDLE};
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
@@ -19,6 +19,7 @@ use windows_sys::Win32::System::Memory::{
 use windows_sys::Win32::System::Performance::QueryPerformanceFrequency;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
+use super::holds::Bells;
 use super::image::Image;
 use super::install::{Refusal, Target};
 use crate::tracing::Sink;
@@ -31,6 +32,7 @@ const BASE: u64 = 0x4000_0000_0000;
 pub(super) struct Shared {
     session: Session,
     ring: Ring<'static>,
+    pub(super) bells: Bells,
     view: MEMORY_MAPPED_VIEW_ADDRESS,
     _section: OwnedHandle,
     _reader: OwnedHandle,
@@ -46,7 +48,8 @@ impl Shared {
     pub(super) fn create(library: &[u8], input: u64) -> io::Result<Self> {
         let mut image = Image::lay_out(library, BASE)?;
         let session = prepare(&mut image, input)?;
-        let length = ring::BYTES + image.bytes.len();
+        let bells = Bells::create()?;
+        let length = ring::BYTES + holds_at(image.bytes.len()) + size_of::<[Hold; HOLDS]>();
         // SAFETY: no file, no attributes, no name: the call takes numbers only.
         let section = unsafe {
             CreateFileMappingW(
@@ -75,7 +78,18 @@ impl Shared {
         store(&session.ring, start as usize);
         store(&session.section, section.as_raw_handle() as usize);
         store(&session.reader, reader.as_raw_handle() as usize);
-        Ok(Self { session, ring, view, _section: section, _reader: reader })
+        store(&session.bell, bells.bell.as_raw_handle() as usize);
+        store(&session.answered, bells.answered.as_raw_handle() as usize);
+        Ok(Self { session, ring, bells, view, _section: section, _reader: reader })
+    }
+
+    /// Where processes ask before they change a file.
+    pub(super) fn holds(&self) -> &[Hold; HOLDS] {
+        let image = self.session.bytes.load(Ordering::Relaxed) as usize;
+        let at = ring::BYTES + holds_at(image);
+        // SAFETY: the view has room for them there, aligned as they want it, and lives as long as this; they are atomics, and
+        // were zeros.
+        unsafe { &*self.view.Value.cast::<u8>().add(at).cast() }
     }
 
     /// Installs the guest in a process that has not run yet.
@@ -91,7 +105,7 @@ impl Drop for Shared {
     }
 }
 
-fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
+pub(super) fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
     if handle.is_null() {
         return Err(io::Error::last_os_error());
     }

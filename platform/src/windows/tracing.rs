@@ -19,6 +19,7 @@ use windows_sys::Win32::System::Performance::QueryPerformanceCounter;
 use windows_sys::Win32::System::Threading::CREATE_SUSPENDED;
 
 use super::files;
+use super::holds::Holder;
 use super::inject::FILE;
 use super::install::Refusal;
 use super::job::{self, Job, Told};
@@ -31,6 +32,7 @@ pub(crate) struct Tracee {
     child: Child,
     job: Arc<Job>,
     drainer: Drainer,
+    holder: Holder,
     reported: Arc<Reported>,
     gaps: Vec<GapReport>,
     background: Background,
@@ -74,8 +76,10 @@ impl Tracee {
             ErrorKind::NotFound => SpawnError::NotFound { program: name.clone() },
             _ => SpawnError::NotExecutable { program: name.clone(), source },
         })?;
-        let drainer = Drainer::start(Arc::clone(&shared), Arc::clone(&reported) as Arc<dyn Sink>);
-        let drainer = drainer.map_err(|source| {
+        let told = || Arc::clone(&reported) as Arc<dyn Sink>;
+        let threads = Drainer::start(Arc::clone(&shared), told())
+            .and_then(|drainer| Ok((drainer, Holder::start(Arc::clone(&shared), told())?)));
+        let (drainer, holder) = threads.map_err(|source| {
             // It has not run yet.
             let _ = child.kill();
             tracing("starting a thread")(source)
@@ -90,7 +94,7 @@ impl Tracee {
         }
         resume(process).map_err(tracing("starting the process"))?;
         let background = command.background;
-        Ok(Self { child, job, drainer, reported, gaps, background, processes: BTreeMap::new() })
+        Ok(Self { child, job, drainer, holder, reported, gaps, background, processes: BTreeMap::new() })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -154,6 +158,7 @@ impl Tracee {
                 self.attend(5);
             }
         }
+        self.holder.finish();
         let finished = self.drainer.finish();
         let mut report = CaptureReport {
             capture: Capture::Detours,
@@ -228,6 +233,12 @@ impl Reported {
 }
 
 impl Sink for Reported {
+    fn before_change(&self, raw: &[u8], follow: bool) {
+        if let Known::File(path) = self.known(raw) {
+            self.sink.before_change(&path, follow);
+        }
+    }
+
     fn record(&self, record: &Record<'_>) {
         let pass = |event: Event<'_>| self.sink.record(&Record { event, ..*record });
         match record.event {

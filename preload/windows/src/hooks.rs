@@ -144,11 +144,11 @@ impl Opening {
             before => Some((kind, effect, before)),
         });
         if let Some((kind, effect, before)) = changes {
-            let begun = begin_change();
+            // SAFETY: `before` has had them read by the system.
+            unsafe { name.push_attributes(self.attributes) };
+            let begun = begin_change(&[(&name, before)], follow);
             let status = open();
             if !is_fault(status) {
-                // SAFETY: the call did not fail for want of them.
-                unsafe { name.push_attributes(self.attributes) };
                 let outcome = outcome(status);
                 report::change(
                     begun,
@@ -538,13 +538,14 @@ extern "system" fn NtSetInformationFile(
     match kind {
         Set::Nothing => set(),
         Set::Metadata => {
-            let begun = begin_change();
+            // Once its times are set they do not tell any more whether its content is what it was.
+            let begun = begin_change(&[(&own, now)], false);
             let status = set();
             change(begun, made(AccessKind::Write, Effect::Metadata, now, status), &own);
             status
         }
         Set::Deleted => {
-            let begun = begin_change();
+            let begun = begin_change(&[(&own, now)], false);
             let status = set();
             change(begun, made(AccessKind::Delete, Effect::Replace, now, status), &own);
             status
@@ -568,7 +569,7 @@ extern "system" fn NtSetInformationFile(
             unsafe { target.push_units(text, new.length as usize / 2, b'/') };
             let there = target.before();
             let seen = begin_look();
-            let begun = begin_change();
+            let begun = begin_change(&[(&own, now), (&target, there)], false);
             let status = set();
             look(seen, call, AccessKind::Read, Outcome::Done, false, &own);
             if matches!(kind, Set::Renamed) {
@@ -584,11 +585,11 @@ extern "system" fn NtSetInformationFile(
 extern "system" fn NtDeleteFile(attributes: *const ObjectAttributes) -> Status {
     let delete = || call_original!(NtDeleteFile(attributes => *const ObjectAttributes));
     let Some(before) = before(attributes) else { return delete() };
-    let begun = begin_change();
-    let status = delete();
     let mut name = Name::new();
     // SAFETY: `before` has had them read by the system.
     unsafe { name.push_attributes(attributes) };
+    let begun = begin_change(&[(&name, before)], false);
+    let status = delete();
     let (kind, effect, outcome) = (AccessKind::Delete, Effect::Replace, outcome(status));
     change(begun, Changed { call: Call::NtDeleteFile, kind, effect, before, outcome, follow: false }, &name);
     status

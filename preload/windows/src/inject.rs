@@ -110,6 +110,9 @@ impl<'a> Target<'a> {
             // Without it the process waits a while where tracerun is gone.
             self.duplicate(word(&session.reader) as Handle).unwrap_or_default() as u64,
             u64::from(own_pid),
+            // Without these no change of its is held.
+            self.duplicate(word(&session.bell) as Handle).unwrap_or_default() as u64,
+            self.duplicate(word(&session.answered) as Handle).unwrap_or_default() as u64,
         ];
         self.write(base.wrapping_add(word(&session.session_at)), own.as_ptr().cast(), size_of_val(&own))?;
         let code = base.wrapping_add(word(&session.code_at));

@@ -2,12 +2,12 @@
 
 use core::arch::asm;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use shm_protocol::access::{Access, AccessKind, Before, Change, Effect, Gap, Outcome};
 use shm_protocol::calls::Call;
 use shm_protocol::calls::windows::Needed;
-use shm_protocol::guest::{CONSOLE, PIPE};
+use shm_protocol::guest::{CONSOLE, HOLDS, Hold, PIPE, holds_at};
 use shm_protocol::path::Joined;
 use shm_protocol::record::{ARGV_MAX, Event, Image, Record};
 use shm_protocol::ring::{self, Moment, Ring, Seat, System, words_from_mapping};
@@ -287,11 +287,77 @@ pub(crate) fn look(
     }
 }
 
-/// The time of a change that is about to be made.
-pub(crate) fn begin_change() -> Option<(Ring<'static>, u64)> {
+/// The time of a change that is about to be made to these, of which it is known what they are. The content of files has been taken.
+pub(crate) fn begin_change(changed: &[(&Name, Before)], follow: bool) -> Option<(Ring<'static>, u64)> {
     let ring = introduced()?;
+    for (name, before) in changed {
+        if matches!(before, Before::File(_)) {
+            hold(name, follow);
+        }
+    }
     let time_ns = ring.time_of_change(now_ns);
     Some((ring, time_ns))
+}
+
+/// Waits until tracerun has taken the content of a file; if it can't, the run is not cached.
+fn hold(name: &Name, follow: bool) {
+    /// No kind of access has this number.
+    const HELD: u64 = 0x80;
+    /// How often a place is looked for, a millisecond apart.
+    const TRIES: usize = 1000;
+    let Some(path) = name.bytes().filter(|_| !name.is_no_file()) else { return };
+    let key = hash(SESSION.seed.load(Ordering::Relaxed) ^ HELD << 1 ^ u64::from(follow), path);
+    // What this process has asked for once is known, or can't be any more.
+    if SEEN.contains(key) {
+        return;
+    }
+    let (Some(holds), Some(ring_bell)) = (holds(), function!(needed(Needed::NtSetEvent), NtSetEvent)) else {
+        return;
+    };
+    let (bell, answered) = (&SESSION.bell, &SESSION.answered);
+    for _ in 0..TRIES {
+        let Some(hold) = holds.iter().find(|hold| hold.ask(path, follow)) else {
+            if holds.iter().any(Hold::is_closed) {
+                return;
+            }
+            wait_for(answered, 1);
+            continue;
+        };
+        // SAFETY: the handle is this process's, or no handle, which is an error.
+        unsafe { ring_bell(bell.load(Ordering::Relaxed) as Handle, core::ptr::null_mut()) };
+        while !hold.is_answered() {
+            if Sleep.reader_is_gone(0) {
+                return;
+            }
+            wait_for(answered, 1);
+        }
+        hold.free();
+        SEEN.insert(key);
+        return;
+    }
+}
+
+type NtSetEvent = unsafe extern "system" fn(Handle, *mut i32) -> Status;
+
+/// The places in which changes are held, behind the ring and the image.
+fn holds() -> Option<&'static [Hold; HOLDS]> {
+    let ring = SESSION.ring.load(Ordering::Relaxed) as usize;
+    if ring == 0 || SESSION.bell.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let image = SESSION.bytes.load(Ordering::Relaxed) as usize;
+    let at = ring.wrapping_add(ring::BYTES).wrapping_add(holds_at(image));
+    // SAFETY: whoever made the section has room for them there; they are used by atomics only, and mapped as long as the ring is.
+    Some(unsafe { &*(at as *const [Hold; HOLDS]) })
+}
+
+/// Waits for an event, for so many milliseconds at most.
+fn wait_for(event: &AtomicU64, milliseconds: i64) {
+    type Wait = unsafe extern "system" fn(Handle, u8, *const i64) -> Status;
+    let Some(wait) = function!(needed(Needed::NtWaitForSingleObject), Wait) else { return };
+    let time = milliseconds.wrapping_mul(-10_000);
+    // SAFETY: the time is read only; the handle is this process's, or no handle, which is an error.
+    unsafe { wait(event.load(Ordering::Relaxed) as Handle, 0, &raw const time) };
 }
 
 /// What a change does.

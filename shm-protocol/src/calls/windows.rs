@@ -39,6 +39,7 @@ macro_rules! needed_functions {
             NtQueryVolumeInformationFile,
             NtReadVirtualMemory,
             NtResumeThread,
+            NtSetEvent,
             NtWaitForSingleObject,
             NtWriteVirtualMemory,
         }
