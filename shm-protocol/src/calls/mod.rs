@@ -1,11 +1,14 @@
 //! The watched calls: one table says what each means, every observer is derived from it.
 
 pub mod linux;
+pub mod macos;
 mod meaning;
 pub mod windows;
 
-#[cfg(not(windows))]
+#[cfg(not(any(windows, target_os = "macos")))]
 pub use linux::Call;
+#[cfg(target_os = "macos")]
+pub use macos::Call;
 #[cfg(windows)]
 pub use windows::Call;
 
