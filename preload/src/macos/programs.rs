@@ -116,15 +116,19 @@ fn exec(call: Call, file: u64, search: Search<'_>, environment: u64, make: &dyn 
     if let Some(path) = found {
         announce(guest, call, guest.process(), os::now_ns(), path);
     }
-    drop(kept);
     let path = found.unwrap_or(c"");
     let given: Environment = ptr::with_exposed_provenance(environment as usize);
-    let mut result = guest.own.with(given, &|given| make(given as u64, path) as isize) as u64;
+    let with = |given: Environment| {
+        // The call is to find errno as it was.
+        os::set_errno(kept.number());
+        make(given as u64, path) as isize
+    };
+    let mut result = guest.own.with(given, &with) as u64;
     if os::errno() == E2BIG as i32 {
         // Perhaps it was what was added that tipped it over.
         result = make(environment, path);
     }
-    let _error = KeptError::now();
+    kept.replace();
     if found.is_some() {
         guest.send(guest.process(), os::now_ns(), Event::ExecFailed);
     }
@@ -225,12 +229,15 @@ fn spawn(
     let place: *mut c_int =
         if pid == 0 { &raw mut child } else { ptr::with_exposed_provenance_mut(pid as usize) };
     let given: Environment = ptr::with_exposed_provenance(environment as usize);
-    drop(kept);
-    let mut result = guest.own.with(given, &|given| make(place as u64, given as u64) as isize) as u64;
+    let with = |given: Environment| {
+        os::set_errno(kept.number());
+        make(place as u64, given as u64) as isize
+    };
+    let mut result = guest.own.with(given, &with) as u64;
     if result as u32 as u64 == E2BIG {
         result = make(place as u64, environment);
     }
-    let _error = KeptError::now();
+    kept.replace();
     if replaces {
         if found.is_some() {
             guest.send(own, os::now_ns(), Event::ExecFailed);

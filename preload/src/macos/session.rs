@@ -1,6 +1,6 @@
 //! What the library knows: of its session, and of the process that it is in.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -91,21 +91,26 @@ pub(crate) fn active() -> Option<&'static Guest> {
 }
 
 /// Begins what a replacement does beside the call: gives errno back as the call left it.
-pub(crate) struct KeptError(i32);
+pub(crate) struct KeptError(Cell<i32>);
 
 impl KeptError {
     pub(crate) fn now() -> Self {
-        Self(system::errno())
+        Self(Cell::new(system::errno()))
     }
 
     pub(crate) fn number(&self) -> i32 {
-        self.0
+        self.0.get()
+    }
+
+    /// From here on it is what it is now.
+    pub(crate) fn replace(&self) {
+        self.0.set(system::errno());
     }
 }
 
 impl Drop for KeptError {
     fn drop(&mut self) {
-        system::set_errno(self.0);
+        system::set_errno(self.0.get());
     }
 }
 
