@@ -3,6 +3,7 @@
 
 pub mod fifo;
 pub mod files;
+pub mod macho;
 pub mod tracing;
 
 #[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
