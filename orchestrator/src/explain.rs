@@ -273,9 +273,9 @@ fn gap_advice(gap: Gap) -> Option<&'static str> {
         Gap::LostPrivileges => {
             Some("run it without tracerun, or with --capture preload, or run tracerun as root")
         }
-        Gap::NotInstrumented if cfg!(target_os = "macos") => {
-            Some("use a build of that program that is neither the system's nor signed for the hardened runtime")
-        }
+        Gap::NotInstrumented if cfg!(target_os = "macos") => Some(
+            "use a build of that program that is neither the system's nor signed for the hardened runtime",
+        ),
         Gap::NotInstrumented => Some("use a 64-bit build of that program"),
         Gap::UnreadablePath | Gap::UnresolvedDirectory | Gap::OpenByHandle => None,
     }
