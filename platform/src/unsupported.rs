@@ -1,6 +1,6 @@
-//! Systems on which nothing can be traced yet: every call says so.
+//! What a system has not yet: every call says so.
 
-#[cfg(not(windows))]
+#[cfg(not(any(windows, target_os = "macos")))]
 pub(crate) mod tracing {
     use std::io;
     use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) mod tracing {
     }
 }
 
-#[cfg(not(windows))]
+#[cfg(not(any(windows, target_os = "macos")))]
 pub(crate) mod inject {
     use std::io;
     use std::path::Path;
@@ -60,7 +60,7 @@ pub(crate) mod inject {
     }
 }
 
-#[cfg(not(windows))]
+#[cfg(not(any(windows, target_os = "macos")))]
 pub(crate) mod process {
     use shm_protocol::record::Exit;
 
@@ -145,6 +145,7 @@ pub(crate) mod terminal {
     }
 }
 
+#[cfg(not(target_os = "macos"))]
 pub(crate) mod origin {
     pub(crate) fn was_closed(_: i32) -> bool {
         false
@@ -157,6 +158,7 @@ pub(crate) mod origin {
     pub(crate) fn keep_as_given(_: &mut std::process::Command) {}
 }
 
+#[cfg(not(target_os = "macos"))]
 pub(crate) mod relay {
     use std::io::{self, PipeReader};
 
@@ -198,7 +200,7 @@ pub(crate) mod read_marks {
     }
 }
 
-#[cfg(not(windows))]
+#[cfg(not(any(windows, target_os = "macos")))]
 pub(crate) mod files {
     use std::ffi::{OsStr, OsString};
     use std::fs::File;
@@ -324,6 +326,7 @@ pub(crate) mod files {
     }
 }
 
+#[cfg(not(target_os = "macos"))]
 pub(crate) mod fifo {
     use std::fs::File;
     use std::io;

@@ -13,12 +13,12 @@ const WAYS: usize = 4;
 ///
 /// An access is taken for a reported one, and so missed, if its key is that of another path: all 64 bits equal, where the
 /// 11 bits of the bucket agree anyway, with one of four. That is one in 2^51 for each new path, one in 2 billion for a run
-/// with a million. The keys depend on the random cookie, so no choice of names makes it likelier.
+/// with a million. The keys depend on the random cookie where there is one, so no choice of names makes it likelier.
 pub(crate) struct Seen([[AtomicU64; WAYS]; BUCKETS]);
 
 impl Seen {
     /// A table without keys.
-    #[cfg(windows)]
+    #[cfg(any(windows, target_os = "macos"))]
     pub(crate) const fn new() -> Self {
         Self([const { [const { AtomicU64::new(0) }; WAYS] }; BUCKETS])
     }

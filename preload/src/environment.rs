@@ -1,34 +1,43 @@
 //! Keeping a child traced whose parent cleared or scrubbed its environment.
 //!
-//! Only for speed: without the library the child is seen by the net.
+//! On Linux only for speed: without the library the child is seen by the net.
 
 use core::ffi::{CStr, c_char};
 use core::ptr;
 
 use shm_protocol::session::{Session, VARIABLE};
 
-use crate::syscall;
+#[cfg(target_os = "macos")]
+use crate::macos::system::{self, environment as environ};
+#[cfg(target_os = "linux")]
+use crate::syscall as system;
 
 /// A null-terminated array of strings, as `environ` is.
 pub(crate) type Environment = *const *const c_char;
 
-const PRELOAD: &[u8] = b"LD_PRELOAD";
+/// The loader's variable that names libraries to load first.
+const PRELOAD: &[u8] = if cfg!(target_os = "macos") { b"DYLD_INSERT_LIBRARIES" } else { b"LD_PRELOAD" };
 
-/// The file name by which the library knows itself in `LD_PRELOAD`.
-pub(crate) const LIBRARY: &[u8] = b"libtracerun_preload.so";
+/// The file name by which the library knows itself there.
+pub(crate) const LIBRARY: &[u8] =
+    if cfg!(target_os = "macos") { b"libtracerun_preload.dylib" } else { b"libtracerun_preload.so" };
 
+#[cfg(target_os = "linux")]
 unsafe extern "C" {
     static environ: Environment;
 }
 
 /// The environment of this process as it is now.
 pub(crate) fn current() -> Environment {
+    #[cfg(target_os = "linux")]
     // SAFETY: libc's variable, which holds a pointer at any time.
-    unsafe { (&raw const environ).read() }
+    return unsafe { (&raw const environ).read() };
+    #[cfg(target_os = "macos")]
+    environ()
 }
 
-/// The entries of an environment.
-fn entries<'a>(environment: Environment) -> impl Iterator<Item = &'a CStr> {
+/// The entries of an environment, or of another array of its form.
+pub(crate) fn entries<'a>(environment: Environment) -> impl Iterator<Item = &'a CStr> {
     let mut next = environment;
     core::iter::from_fn(move || {
         // Linux takes a null pointer for an empty environment.
@@ -43,14 +52,14 @@ fn entries<'a>(environment: Environment) -> impl Iterator<Item = &'a CStr> {
     })
 }
 
-fn value_of<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a CStr> {
+pub(crate) fn value_of<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a CStr> {
     let rest = entry.to_bytes_with_nul().strip_prefix(name)?.strip_prefix(b"=")?;
     CStr::from_bytes_with_nul(rest).ok()
 }
 
-/// The libraries that a value of `LD_PRELOAD` names.
+/// The libraries that a value of that variable names.
 fn libraries(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| matches!(byte, b' ' | b':'))
+    value.split(|byte| *byte == b':' || cfg!(target_os = "linux") && *byte == b' ')
 }
 
 /// What must be in a child's environment, copied at the start: programs overwrite theirs.
@@ -66,7 +75,7 @@ impl Own {
     /// ever added.
     /// `None` if no session is named.
     pub(crate) fn find(environment: Environment) -> Option<Self> {
-        let mut own = Self { session: Text::new(), library: Text::new(), user: syscall::effective_user() };
+        let mut own = Self { session: Text::new(), library: Text::new(), user: system::effective_user() };
         let mut preloaded = None;
         for entry in entries(environment) {
             if value_of(entry, VARIABLE.as_bytes()).is_some() && own.session.is_empty() {
@@ -111,10 +120,9 @@ impl Own {
 
     fn is_reachable(&self) -> bool {
         let pass = self.session().map_or(0, |session| session.cookie);
-        let found =
-            |path: &CStr| syscall::status_at(syscall::CWD, path.as_ptr() as u64, true, pass).is_some();
+        let found = |path: &CStr| system::exists(path, pass);
         // Whoever becomes another user may do more now than after the exec.
-        self.user == syscall::effective_user() && self.library.c_string().is_none_or(found)
+        self.user == system::effective_user() && self.library.c_string().is_none_or(found)
     }
 
     fn is_in(&self, environment: Environment) -> bool {
@@ -178,18 +186,18 @@ impl Own {
 }
 
 /// A string of bounded length.
-struct Text<const N: usize> {
+pub(crate) struct Text<const N: usize> {
     bytes: [u8; N],
     length: usize,
     overflown: bool,
 }
 
 impl<const N: usize> Text<N> {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { bytes: [0; N], length: 0, overflown: false }
     }
 
-    fn push(&mut self, more: &[u8]) {
+    pub(crate) fn push(&mut self, more: &[u8]) {
         let room = self.bytes.get_mut(self.length..).unwrap_or_default();
         // One byte stays NUL.
         if more.len() < room.len() {
@@ -210,7 +218,7 @@ impl<const N: usize> Text<N> {
         self.length == 0
     }
 
-    fn c_string(&self) -> Option<&CStr> {
+    pub(crate) fn c_string(&self) -> Option<&CStr> {
         if self.overflown { None } else { CStr::from_bytes_until_nul(&self.bytes).ok() }
     }
 }

@@ -143,6 +143,11 @@ pub(crate) fn status_at(dir: u64, path: u64, follow: bool, pass: u64) -> Option<
     filled(|found| unsafe { syscall(__NR_newfstatat, [dir, path, found, flags, 0], pass) })
 }
 
+/// Whether something is at a path, looked at with this pass.
+pub(crate) fn exists(path: &core::ffi::CStr, pass: u64) -> bool {
+    status_at(CWD, path.as_ptr() as u64, true, pass).is_some()
+}
+
 /// `getcwd` into `room` bytes at `start`: the length, which counts the closing NUL, or an error.
 ///
 /// # Safety

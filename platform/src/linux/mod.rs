@@ -1,14 +1,21 @@
 //! Linux: a seccomp filter with a supervisor, and the preload library as its fast path.
 
-pub(crate) mod fifo;
 pub(crate) mod files;
 pub(crate) mod inject;
-pub(crate) mod origin;
-pub(crate) mod process;
 pub(crate) mod read_marks;
-pub(crate) mod relay;
 pub(crate) mod terminal;
 pub(crate) mod tracing;
+
+#[path = "../unix/fifo.rs"]
+pub(crate) mod fifo;
+#[path = "../unix/origin.rs"]
+pub(crate) mod origin;
+#[path = "../unix/process.rs"]
+pub(crate) mod process;
+#[path = "../unix/relay.rs"]
+pub(crate) mod relay;
+#[path = "../unix/files.rs"]
+mod unix_files;
 
 mod abi;
 mod address;
@@ -34,6 +41,7 @@ mod seccomp;
 mod server;
 mod stub;
 mod supervisor;
+mod system;
 mod target;
 mod turns;
 mod waiting;

@@ -174,26 +174,26 @@ impl Meaning {
 const O_ACCMODE: u64 = 0o3;
 const O_RDONLY: u64 = 0;
 const O_RDWR: u64 = 0o2;
-const O_CREAT: u64 = 0o100;
-const O_EXCL: u64 = 0o200;
-const O_TRUNC: u64 = 0o1000;
-const O_NONBLOCK: u64 = 0o4000;
-const O_PATH: u64 = 0o10_000_000;
+pub(super) const O_CREAT: u64 = 0o100;
+pub(super) const O_EXCL: u64 = 0o200;
+pub(super) const O_TRUNC: u64 = 0o1000;
+pub(super) const O_NONBLOCK: u64 = 0o4000;
+pub(super) const O_PATH: u64 = 0o10_000_000;
 #[cfg(target_arch = "aarch64")]
-const O_DIRECTORY: u64 = 0o40_000;
+pub(super) const O_DIRECTORY: u64 = 0o40_000;
 #[cfg(not(target_arch = "aarch64"))]
-const O_DIRECTORY: u64 = 0o200_000;
+pub(super) const O_DIRECTORY: u64 = 0o200_000;
 #[cfg(target_arch = "aarch64")]
-const O_NOFOLLOW: u64 = 0o100_000;
+pub(super) const O_NOFOLLOW: u64 = 0o100_000;
 #[cfg(not(target_arch = "aarch64"))]
-const O_NOFOLLOW: u64 = 0o400_000;
+pub(super) const O_NOFOLLOW: u64 = 0o400_000;
 const O_TMPFILE: u64 = 0o20_000_000;
 
-const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
-const AT_SYMLINK_FOLLOW: u64 = 0x400;
+pub(super) const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+pub(super) const AT_SYMLINK_FOLLOW: u64 = 0x400;
 const AT_EMPTY_PATH: u64 = 0x1000;
-const RENAME_NOREPLACE: u64 = 1;
-const RENAME_EXCHANGE: u64 = 2;
+pub(super) const RENAME_NOREPLACE: u64 = 1;
+pub(super) const RENAME_EXCHANGE: u64 = 2;
 const CLONE_FS: u64 = 0x200;
 const CLONE_NEWNS: u64 = 0x2_0000;
 const CLONE_NEWUSER: u64 = 0x1000_0000;
@@ -263,6 +263,11 @@ pub(super) const fn listed(fd: u64) -> Meaning {
     Meaning::Touch(Touch::look(fd, Name::Descriptor, AccessKind::List, true))
 }
 
+/// opendir(3): the directory is opened to be read.
+pub(super) const fn listed_by_name(path: u64) -> Meaning {
+    Meaning::Touch(Touch::look(CWD, Name::At(path), AccessKind::List, true))
+}
+
 /// chmod, chown, utime, setxattr.
 pub(super) const fn metadata_changed(dir: u64, path: u64, flags: u64) -> Meaning {
     // utimensat(fd, NULL, …) names the descriptor.
@@ -323,6 +328,14 @@ pub(super) const fn linked(from_dir: u64, from: u64, to_dir: u64, to: u64, flags
     Meaning::Two(
         Touch::look(from_dir, name(from, flags), AccessKind::Read, follow),
         Touch::write(to_dir, Name::At(to), Effect::Replace, Needs::Absent, false),
+    )
+}
+
+/// copyfile(3) of macOS: what is copied takes the place of what is there.
+pub(super) const fn copied(from: u64, to: u64, follow_from: bool, follow_to: bool) -> Meaning {
+    Meaning::Two(
+        Touch::look(CWD, Name::At(from), AccessKind::Read, follow_from),
+        Touch::write(CWD, Name::At(to), Effect::Replace, Needs::Either, follow_to),
     )
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, PipeReader};
 use std::os::fd::{AsRawFd, RawFd};
 
+use super::system;
 use crate::relay;
 use crate::terminal::OutputStream;
 
@@ -18,6 +19,7 @@ impl Source {
         Self { from: pipe.as_raw_fd(), packets: false }
     }
 
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no pseudo terminal is made there"))]
     pub(super) fn of_terminal(master: RawFd) -> Self {
         Self { from: master, packets: true }
     }
@@ -60,8 +62,7 @@ fn pass_on(mut ways: [Option<Way>; 2]) {
         // SAFETY: SIG_IGN is a valid disposition for these signals.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    // SAFETY: the name is a C string, of which the kernel takes fifteen bytes.
-    unsafe { libc::prctl(libc::PR_SET_NAME, c"tracerun-relay".as_ptr()) };
+    system::name_process(c"tracerun-relay");
     close_others(&ways);
     while ways.iter().any(Option::is_some) {
         let mut waiting = ways.map(|way| libc::pollfd {
@@ -113,8 +114,8 @@ fn close_others(ways: &[Option<Way>; 2]) {
     let (low, high) = (one.min(other).max(2), one.max(other));
     for (first, last) in [(0, 0), (3, low - 1), (low + 1, high - 1), (high + 1, RawFd::MAX)] {
         if first <= last && (first == 0 || first > 2) {
-            // SAFETY: takes integers only; nothing of this process uses the descriptors any more.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+            // SAFETY: nothing of this process uses the descriptors any more.
+            unsafe { system::close_range(first, last) };
         }
     }
 }

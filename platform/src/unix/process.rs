@@ -5,37 +5,24 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use shm_protocol::record::Exit;
 
+use super::system;
 use crate::process::{CommandState, InheritedFile, InheritedStream, StandardInput};
 
-pub(crate) fn umask() -> u32 {
-    // There is no call that only asks; changing it for a moment would race with other threads.
-    told("Umask", 8).unwrap_or(0o022) as u32
-}
-
-/// The number that the system tells of this process under this name.
-fn told(name: &str, base: u32) -> Option<u64> {
-    static STATUS: OnceLock<String> = OnceLock::new();
-    let read = || std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line =
-        STATUS.get_or_init(read).lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"))?;
-    u64::from_str_radix(line, base).ok()
-}
+pub(crate) use super::system::{is_terminal_device, umask};
 
 pub(crate) fn limits() -> Vec<(&'static str, u64)> {
     use nix::sys::resource::{Resource, getrlimit};
     let limit = |resource: Resource| getrlimit(resource).map_or(0, |(soft, _)| soft);
-    let signals = |name: &str| told(name, 16).unwrap_or_default();
     // This program itself ignores SIGPIPE; whether it was told to is known otherwise.
     let sigpipe = 1 << (libc::SIGPIPE - 1);
     vec![
-        ("which signals are ignored", signals("SigIgn") & !sigpipe),
-        ("which signals are blocked", signals("SigBlk")),
+        ("which signals are ignored", system::ignored_signals() & !sigpipe),
+        ("which signals are blocked", system::blocked_signals()),
         ("the limit on file sizes (ulimit -f)", limit(Resource::RLIMIT_FSIZE)),
         ("the limit on processor time (ulimit -t)", limit(Resource::RLIMIT_CPU)),
         ("the limit on memory (ulimit -v)", limit(Resource::RLIMIT_AS)),
@@ -63,11 +50,11 @@ extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
         return;
     }
     // SAFETY: the kernel gives a handler installed with SA_SIGINFO a valid `info`.
-    let code = unsafe { (*info).si_code };
-    // What the terminal sends (SI_KERNEL) reaches the whole foreground group, the command with it; but that it is
+    let is_from_terminal = unsafe { system::is_from_kernel(&*info) };
+    // What the terminal sends reaches the whole foreground group, the command with it; but that it is
     // gone is told to the leader of the session only.
     let leads = || nix::unistd::getsid(None) == Ok(nix::unistd::getpid());
-    if code == libc::SI_KERNEL && !(signal == libc::SIGHUP && leads()) {
+    if is_from_terminal && !(signal == libc::SIGHUP && leads()) {
         return;
     }
     EARLY.fetch_or(1 << signal, Ordering::Relaxed);
@@ -87,9 +74,8 @@ fn pass_on_early() {
 }
 
 extern "C" fn resized(_: i32) {
-    // SAFETY: the address is that of this thread's own errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above; what this handler interrupts must find its errno as it was.
+    let errno = system::errno_location();
+    // SAFETY: the address is that of this thread's own errno; what this handler interrupts must find its errno as it was.
     let before = unsafe { *errno };
     super::terminal::follow_size();
     // SAFETY: as above.
@@ -196,7 +182,7 @@ pub(crate) fn standard_input() -> StandardInput {
     };
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => StandardInput::File,
-        libc::S_IFCHR if stat.st_rdev == libc::makedev(1, 3) => StandardInput::Empty,
+        libc::S_IFCHR if system::is_null_device(stat.st_rdev) => StandardInput::Empty,
         libc::S_IFIFO if is_at_end(0) => StandardInput::Empty,
         _ => StandardInput::Stream,
     }
@@ -215,29 +201,15 @@ pub(crate) fn output_streams_are_one() -> bool {
     let key = |stat: libc::stat| (stat.st_dev, stat.st_ino);
     match (stat_of(1), stat_of(2)) {
         (Some(out), Some(err)) if key(out) == key(err) => {
-            out.st_mode & libc::S_IFMT != libc::S_IFREG || same_opening(1, 2)
+            out.st_mode & libc::S_IFMT != libc::S_IFREG || system::same_opening(1, 2)
         }
         _ => false,
     }
 }
 
-/// Whether two descriptors share a position in their file; taken for granted where the system does not tell.
-fn same_opening(one: i32, other: i32) -> bool {
-    /// KCMP_FILE of `linux/kcmp.h`.
-    const FILE: libc::c_int = 0;
-    let own = std::process::id();
-    // SAFETY: takes integers only.
-    let order = unsafe { libc::syscall(libc::SYS_kcmp, own, own, FILE, one, other) };
-    order <= 0
-}
-
 pub(crate) fn output_files() -> Vec<PathBuf> {
     let is_file = |fd| stat_of(fd).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
-    [1, 2]
-        .into_iter()
-        .filter(|&fd| is_file(fd))
-        .filter_map(|fd| std::fs::read_link(format!("/proc/self/fd/{fd}")).ok())
-        .collect()
+    [1, 2].into_iter().filter(|&fd| is_file(fd)).filter_map(system::path_of_descriptor).collect()
 }
 
 pub(crate) fn inherited_files() -> Vec<InheritedFile> {
@@ -246,7 +218,7 @@ pub(crate) fn inherited_files() -> Vec<InheritedFile> {
 
 /// The open descriptors that are passed on to a command, in order.
 fn descriptors() -> Vec<i32> {
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(system::DESCRIPTORS) else { return Vec::new() };
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let passed_on = |&number: &i32| {
         // SAFETY: takes integers only; a closed descriptor is an error, not a fault.
@@ -280,24 +252,13 @@ pub(crate) fn stream(number: i32) -> Option<InheritedStream> {
     is_stream.then(|| InheritedStream { number, waiting, is_at_end: is_at_end(number) })
 }
 
-/// Whether a character device is a terminal (Documentation/admin-guide/devices.txt of Linux): a virtual console, serial
-/// line or pseudo terminal, or a name for this process's own.
-pub(crate) fn is_terminal_device(device: libc::dev_t) -> bool {
-    match libc::major(device) {
-        4 | 136..=143 | 188 | 204 => true,
-        // `/dev/ptmx` makes a new one.
-        5 => libc::minor(device) != 2,
-        _ => false,
-    }
-}
-
 fn inherited(number: i32) -> Option<InheritedFile> {
     let stat = stat_of(number).filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)?;
     // SAFETY: takes integers only; a closed descriptor is an error, not a fault.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
     let access = flags & libc::O_ACCMODE;
     let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-    (flags >= 0 && flags & libc::O_PATH == 0).then_some(InheritedFile {
+    (flags >= 0 && !system::is_path_only(flags)).then_some(InheritedFile {
         number,
         readable: access != libc::O_WRONLY,
         writable: access != libc::O_RDONLY,
@@ -351,7 +312,7 @@ const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, S
 impl HeldSignals {
     pub(crate) fn hold() -> Self {
         // One that is ignored would wait as well, and mean nothing.
-        let ignored = told("SigIgn", 16).unwrap_or_default();
+        let ignored = system::ignored_signals();
         let ending: SigSet =
             ENDING.into_iter().filter(|&signal| ignored & 1 << (signal as i32 - 1) == 0).collect();
         // The kernel refuses only what is no set of signals.

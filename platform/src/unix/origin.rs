@@ -13,7 +13,8 @@ static IGNORES_SIGPIPE: AtomicBool = AtomicBool::new(false);
 /// The runtime opens `/dev/null` for closed streams and ignores SIGPIPE before `main`; what is listed here is called
 /// before the runtime starts (System V ABI, "Initialization and Termination Functions").
 #[used]
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+#[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func,mod_init_funcs"))]
 static RECORD: extern "C" fn() = record;
 
 extern "C" fn record() {
