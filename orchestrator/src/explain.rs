@@ -74,7 +74,7 @@ pub fn miss(reason: &MissReason) -> String {
         }
         MissReason::Damaged => "what was stored is damaged: it is stored again".to_owned(),
         MissReason::Tied { path, root } => {
-            format!("a shared run in {root} depended on that place: {} names it", printable(path))
+            format!("a shared run in {root} depended on that place: {} may name it", printable(path))
         }
         MissReason::Above { path } => format!(
             "a shared run searched one folder above its root after the other, and here the search would come to {path}"
@@ -205,8 +205,9 @@ pub fn uncacheable(reason: &Uncacheable) -> String {
             "what was given to it open as descriptor {number} was read or changed; let the command open it, or close it ({number}>&-)"
         ),
         Uncacheable::Terminal(loss) => terminal(*loss).to_owned(),
+        Uncacheable::Toolchain { name } => format!("the toolchain {name} became another while it ran"),
         Uncacheable::Concurrent => {
-            "the same command was running at the same time, so that what it left may be the other's; the last of them is stored".to_owned()
+            "the same command was running at the same time, so that what it left may be the other's; the next that runs alone is stored".to_owned()
         }
     }
 }

@@ -359,7 +359,7 @@ pub fn run(
     let named_inputs = named_inputs(task, store.known(), store.path())?;
     // Until what this one left is kept, none begins that could change it.
     let is_alone = match &mut running {
-        Some(running) => running.is_alone(),
+        Some(running) => running.was_alone(),
         None => true,
     };
     let (printed, refused_output) = match output {
@@ -389,6 +389,13 @@ pub fn run(
         }
     };
     let judged = if is_alone { judged } else { Err(Refusal::Uncacheable(Uncacheable::Concurrent)) };
+    let judged = judged.and_then(|judged| {
+        let mut each = task.policy.toolchains.iter();
+        match each.find(|toolchain| toolchain.has_changed(&task.root, &task.caller_environment)) {
+            Some(changed) => Err(Refusal::Uncacheable(Uncacheable::Toolchain { name: changed.name.clone() })),
+            None => Ok(judged),
+        }
+    });
     let judged = judged.and_then(|judged| match task.terminal.used() {
         Some(number) => Err(Refusal::Uncacheable(Uncacheable::Inherited { number })),
         None => Ok(judged),

@@ -31,6 +31,8 @@ pub struct Toolchain {
     pub name: String,
     /// Globs of what belongs to it, as in [`Policy::ignore_input`](crate::task::Policy::ignore_input). What lies in the root never does.
     pub paths: Vec<String>,
+    /// What tells its identity: see [`Toolchain::identified`].
+    pub command: String,
     /// Where it is the same, so are its files.
     pub identity: Digest,
 }
@@ -95,7 +97,19 @@ impl Toolchain {
             Framed::new("tracerun toolchain").field(command.as_bytes()).field(&output.stdout).finish();
         let paths =
             if paths.is_empty() { SYSTEM.iter().map(|&glob| glob.to_owned()).collect() } else { paths };
-        Ok(Self { name, paths, identity })
+        Ok(Self { name, paths, command, identity })
+    }
+
+    /// Whether it is no longer what it was, or can't be asked any more.
+    pub(crate) fn has_changed(&self, folder: &Path, environment: &[(OsString, OsString)]) -> bool {
+        let now = Self::identified(&self.name, self.paths.clone(), &self.command, folder, environment);
+        !now.is_ok_and(|now| now == *self)
+    }
+
+    /// Whether it is no more than what systems install packages to, whose files name no checkout.
+    #[cfg(feature = "remote")]
+    pub(crate) fn is_of_system(&self) -> bool {
+        self.paths.iter().all(|path| SYSTEM.contains(&path.as_str()))
     }
 }
 

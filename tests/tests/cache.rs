@@ -262,8 +262,9 @@ fn python_and_node_are_cached() {
 fn many_at_once_share_one_cache() {
     let sandbox = Sandbox::new();
     sandbox.write("a", "1\n");
-    for outcome in ["miss", "hit"] {
-        let children: Vec<_> = (0..32)
+    // Of a command that runs twice at the same time neither run would be stored.
+    for (outcome, count) in [("miss", 16), ("hit", 32)] {
+        let children: Vec<_> = (0..count)
             .map(|number| {
                 let mut command = sandbox.command(tracerun_tests::tracerun());
                 command.args(["--", "sh", "-c", &format!("cat a > out{}", number % 16)]);
@@ -337,7 +338,7 @@ fn once_the_command_has_ended_a_signal_is_ours() {
 }
 
 #[test]
-fn of_the_same_command_at_the_same_time_only_the_last_is_stored() {
+fn of_the_same_command_at_the_same_time_neither_is_stored() {
     let sandbox = Sandbox::new();
     let start = || {
         let mut command = sandbox.command(tracerun_tests::tracerun());
@@ -355,6 +356,14 @@ fn of_the_same_command_at_the_same_time_only_the_last_is_stored() {
     };
     let (first, second) = (start(), start());
     let (first, second) = (end(first), end(second));
-    assert!(first.contains("the same command was running at the same time"), "{first}");
-    assert!(second.contains(", stored"), "{second}");
+    for overlapped in [first, second] {
+        assert!(overlapped.contains("the same command was running at the same time"), "{overlapped}");
+    }
+    // One that began after it and ended before it has left its work in it as well.
+    let (long, short) = (start(), start());
+    for overlapped in [end(short), end(long)] {
+        assert!(overlapped.contains("the same command was running at the same time"), "{overlapped}");
+    }
+    let alone = end(start());
+    assert!(alone.contains(", stored"), "{alone}");
 }

@@ -744,3 +744,67 @@ fn a_server_is_believed_only_with_a_certificate_that_is_vouched_for() {
         if works { other.assert_fetched() } else { other.assert_ran() }
     }
 }
+
+#[test]
+fn what_is_made_of_the_roots_path_does_not_hit_in_another() {
+    let server = CacheServer::new();
+    let team = Team::new(&server.url());
+    let source = "#include <stdio.h>\nint main(void) { char b[] = __FILE__; puts(b); return 0; }\n";
+    for checkout in ["one/p", "two/deep/p"] {
+        team.write(checkout, "m.c", source);
+        team.write(checkout, "named", &format!("{}/x\n", team.path("one/p", "").display()));
+    }
+    for script in [
+        "echo \"Build finished in $PWD.\"",
+        "echo \"$PWD-build\" > out",
+        "ln -sfn $PWD.d/tool tool",
+        "ln -sfn ..$PWD link",
+        "ln -sfn ../../../../../../usr/include up",
+        "mkdir -p stage$PWD",
+        "gcc -c $PWD/m.c -o m.o",
+        "tar cf o.tar $PWD/m.c 2>/dev/null",
+        "exec 3<named; cat <&3",
+    ] {
+        for checkout in ["one/p", "two/deep/p"] {
+            team.run(checkout, &["bash", "-c", script]).assert_ran();
+        }
+    }
+    // The same words in what is read by the way of standard input are a text like any other.
+    for checkout in ["one/p", "two/deep/p"] {
+        let mut command = team.command(checkout, tracerun_tests::tracerun());
+        let named = fs::File::open(team.path(checkout, "named")).expect("there");
+        let output = command.args(["--root", ".", "--", "cat"]).stdin(named).output().expect("tracerun runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("tracerun: miss"), "{said}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), team.read(checkout, "named"));
+    }
+}
+
+#[test]
+fn the_headers_of_requests_are_not_the_commands_to_see() {
+    let server = CacheServer::new();
+    let team = Team::new(&server.url());
+    team.write("p", "in", "1\n");
+    let mut command = team.command("p", tracerun_tests::tracerun());
+    command.env("TRACERUN_REMOTE_HEADERS", "Authorization: Bearer secret");
+    let output = command.args(["--root", ".", "--", "env"]).output().expect("tracerun runs");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("TRACERUN_REMOTE=") && !printed.contains("secret"), "{printed}");
+}
+
+#[test]
+fn a_toolchain_that_becomes_another_while_a_run_is_under_way_keeps_it_from_being_stored() {
+    let server = CacheServer::new();
+    let team = Team::new(&server.url());
+    let system = team.path("system", "").display().to_string();
+    team.write("system", "version", "1\n");
+    let settings = format!("[toolchain.sdk]\ncommand = \"cat {system}/version\"\npaths = [\"{system}\"]\n");
+    team.write("p", "tracerun.toml", &settings);
+    let script = format!("cat {system}/version; echo 2 > {system}/version");
+    let ran = team.run("p", &["sh", "-c", &script]);
+    assert!(ran.stderr.contains("not cached"), "{ran:?}");
+    let script = format!("(cat {system}/version; mv {system}/next {system}/version) > /dev/null");
+    team.write("system", "next", "3\n");
+    let ran = team.run("p", &["sh", "-c", &script]);
+    assert!(ran.stderr.contains("not cached"), "{ran:?}");
+}

@@ -245,6 +245,11 @@ impl Place {
     }
 }
 
+/// What commands get of this process's environment: all but what is secret and meant for tracerun alone.
+fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name != remote::HEADERS).collect()
+}
+
 /// Says a line on standard error, in one piece, since others may speak at the same time. That nobody hears it is no
 /// failure.
 fn say(text: &str) {

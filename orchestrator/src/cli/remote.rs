@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Holds a header of every request in each line, `NAME: VALUE`: tokens have no place in a command line or a file of the project.
-const HEADERS: &str = "TRACERUN_REMOTE_HEADERS";
+pub(super) const HEADERS: &str = "TRACERUN_REMOTE_HEADERS";
 
 /// Tells of a transfer that takes long.
 pub(super) fn tell(line: &StatusLine, progress: Option<Progress>) {

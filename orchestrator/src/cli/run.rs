@@ -54,7 +54,7 @@ fn stdin_mode(options: &TaskOptions, place: &Place) -> StdinMode {
 
 /// The command as it would run in this process's place.
 fn task_of(options: &TaskOptions, argv: Vec<OsString>, place: &Place) -> Result<Task, Failure> {
-    let environment: Vec<_> = std::env::vars_os().collect();
+    let environment = super::environment();
     let policy = policy(options, place, &environment)?;
     Ok(Task {
         argv,

@@ -132,6 +132,7 @@ pub fn uncacheable(reason: &Uncacheable) -> Value {
         Uncacheable::Inherited { .. } => ("inherited", None, None),
         Uncacheable::Terminal(_) => ("terminal", None, None),
         Uncacheable::Concurrent => ("concurrent", None, None),
+        Uncacheable::Toolchain { .. } => ("toolchain_changed", None, None),
     };
     let mut object = json!({ "text": why(reason), "reason": name, "advice": advice(reason) });
     if let Some(path) = path {

@@ -122,6 +122,11 @@ pub enum Uncacheable {
     Terminal(TerminalLoss),
     /// The same command was running at the same time.
     Concurrent,
+    /// A toolchain became another while the run was under way.
+    Toolchain {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Uncacheable {
@@ -147,6 +152,7 @@ impl Uncacheable {
             Self::Inherited { .. } => "inherited",
             Self::Terminal(_) => "terminal output",
             Self::Concurrent => "the same command at the same time",
+            Self::Toolchain { .. } => "changed meanwhile by others",
         }
     }
 }

@@ -203,17 +203,52 @@ impl Root {
         text
     }
 
-    /// Whether the root is named anywhere in these bytes.
+    /// Whether the root may be named in these bytes, whatever is around it: `$PWD-build` and `$PWD.` are made of it as well; so is what
+    /// archives hold, without its first slash.
     pub(super) fn is_named_in(&self, bytes: &[u8]) -> bool {
-        let mut at = 0;
-        while let Some(found) = find(&bytes[at..], &self.0) {
-            at += found + self.0.len();
-            let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-+".contains(byte);
-            if !bytes.get(at).is_some_and(goes_on) {
-                return true;
-            }
+        let without_slash = self.0.get(1..).filter(|rest| rest.contains(&b'/'));
+        find(bytes, without_slash.unwrap_or(&self.0)).is_some()
+    }
+
+    /// The same of what a file holds: in that which is no text, compilers may have put a name in parts of eight bytes, with instructions in
+    /// between that move them.
+    pub(super) fn is_named_in_file(&self, bytes: &[u8]) -> bool {
+        self.is_named_in(bytes) || bytes.contains(&0) && self.is_moved_in(bytes)
+    }
+
+    fn is_moved_in(&self, bytes: &[u8]) -> bool {
+        let (parts, _) = self.0.as_chunks::<8>();
+        let Some((first, rest)) = parts.split_first().filter(|(_, rest)| !rest.is_empty()) else {
+            return false;
+        };
+        let follow = |mut at: usize| {
+            rest.iter().all(|part| {
+                let near = &bytes[at..bytes.len().min(at + WITHIN)];
+                find(near, part).inspect(|found| at += found + part.len()).is_some()
+            })
+        };
+        memchr::memmem::find_iter(bytes, first).any(|found| follow(found + first.len()))
+    }
+
+    /// How many bytes must be seen at once for [`Root::is_named_in_file`].
+    pub(super) fn span(&self) -> usize {
+        self.0.len() + self.0.len() / 8 * WITHIN
+    }
+
+    /// Whether a link at a path below the root leads out of it by going up, so that it leads elsewhere from a root that lies deeper.
+    pub(super) fn climbs_out(&self, link: &[u8], target: &[u8]) -> bool {
+        let Some(rest) = below(link, &self.0).filter(|_| !target.starts_with(b"/")) else { return false };
+        let folders = rest.iter().filter(|&&byte| byte == b'/').count();
+        let mut depth = Some(folders);
+        for name in target.split(|&byte| byte == b'/') {
+            depth = match name {
+                b"" | b"." => depth,
+                b".." => depth.and_then(|depth| depth.checked_sub(1)),
+                _ => depth.map(|depth| depth + 1),
+            };
         }
-        false
+        // Once out it stays so: back in by the root's name is not the same elsewhere.
+        depth.is_none()
     }
 
     /// Text with the root masked: `None` where it is no text, or names the root in a way that can't be told from another.
@@ -241,6 +276,9 @@ impl Root {
         masked
     }
 }
+
+/// How far apart the parts of a text may be that a compiler moves by eight bytes.
+const WITHIN: usize = 64;
 
 /// What separates words, in command lines, lists of paths and messages.
 const SEPARATORS: &[u8] = b" \t\r\n=:,;\"'`()<>[]{}|&";
@@ -326,6 +364,40 @@ mod tests {
         assert!(root.template(b"a: /src/b").is_some());
         assert!(root.template(b"file:///src/b").is_none(), "which root is meant can't be told");
         assert!(root.template(b"/src\0").is_none());
+    }
+
+    #[test]
+    fn whatever_is_made_of_the_root_names_it() {
+        let root = root("/home/alice/work/project");
+        for text in [
+            "/home/alice/work/project",
+            "at /home/alice/work/project.",
+            "/home/alice/work/project-build/x",
+            "x/home/alice/work/project",
+            "home/alice/work/project/a in an archive",
+            "H\u{b8}/home/alH\u{ba}ice/work\u{0}\u{1}/project",
+        ] {
+            assert!(root.is_named_in_file(text.as_bytes()), "{text}");
+        }
+        for text in ["/home/alice/.cargo/registry", "/home/alice/work/other", "project", ""] {
+            assert!(!root.is_named_in_file(format!("{text}\0").as_bytes()), "{text}");
+        }
+        assert!(!super::Root(b"/app".to_vec()).is_named_in(b"app.js"));
+    }
+
+    #[test]
+    fn a_link_that_leads_up_out_of_the_root_is_told() {
+        let root = root("/w/p");
+        for (link, target, climbs) in [
+            ("/w/p/l", "../x", true),
+            ("/w/p/l", "a/../../p/x", true),
+            ("/w/p/a/l", "../x", false),
+            ("/w/p/a/l", "../../usr", true),
+            ("/w/p/l", "/usr", false),
+            ("/w/p/l", "a/b", false),
+        ] {
+            assert_eq!(root.climbs_out(link.as_bytes(), target.as_bytes()), climbs, "{link} {target}");
+        }
     }
 
     #[test]

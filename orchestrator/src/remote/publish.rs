@@ -18,8 +18,10 @@ use crate::archive::Left;
 use crate::bytes::Bytes;
 use crate::cache::{Contents, Export, Store};
 use crate::declarations::Declarations;
-use crate::fingerprint::{Digest, Fingerprint, InputState, Observation, Observer};
-use crate::task::Task;
+use crate::fingerprint::{Digest, Fingerprint, InputState, Observation, Observer, PathSet};
+use crate::runner::Statement;
+use crate::task::{Policy, StdinKey, Task};
+use crate::toolchain::Toolchain;
 
 /// Why a run is kept here only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub(super) fn publish(
     if let Some(path) = changed_listing(&export, &root, &mut observer) {
         return Ok(Err(Unshared::Changed(path)));
     }
-    let (mut index, tied, small) = match masked(&export, store, &root).map_err(|error| local(&error))? {
+    let (mut index, tied, small) = match masked(task, &export, store, &root).map_err(|error| local(&error))? {
         Ok(masked) => masked,
         Err(why) => return Ok(Err(why)),
     };
@@ -150,7 +152,7 @@ fn changed_listing(export: &Export, root: &Root, observer: &mut Observer<'_>) ->
 type Masked = (Index, Option<Tie>, Option<Vec<u8>>);
 
 /// The result with the root masked, what names the root all the same, and the pack of its small contents.
-fn masked(export: &Export, store: &Store, root: &Root) -> io::Result<Result<Masked, Unshared>> {
+fn masked(task: &Task, export: &Export, store: &Store, root: &Root) -> io::Result<Result<Masked, Unshared>> {
     let mut result = export.result.clone();
     let contents = Contents::of(store, &result.outputs, result.terminal);
     let (mut templates, mut large, mut named) = (Vec::new(), Vec::new(), None);
@@ -161,10 +163,19 @@ fn masked(export: &Export, store: &Store, root: &Root) -> io::Result<Result<Mask
             pack.extend_from_slice(bytes);
         }
     };
+    let mut is_masked = false;
     for (number, output) in result.outputs.iter_mut().enumerate() {
         let name = root.mask_path(&output.path);
+        let values = output.attributes.extended.iter().map(|(_, value)| value);
+        let mut is_named = root.is_named_in(&name) || values.into_iter().any(|value| root.is_named_in(value));
         if let Left::Symlink { target } = &mut output.left {
-            *target = root.mask_path(target);
+            let masked = root.mask_path(target);
+            is_masked |= masked != *target;
+            is_named |= root.is_named_in(&masked) || root.climbs_out(&output.path, target);
+            *target = masked;
+        }
+        if is_named {
+            named.get_or_insert_with(|| name.clone());
         }
         if let Left::File { digest, size, .. } = &mut output.left {
             if Contents::is_large(*size) {
@@ -184,11 +195,12 @@ fn masked(export: &Export, store: &Store, root: &Root) -> io::Result<Result<Mask
                     .flatten();
                 if let Some(template) = template.filter(|template| !Contents::is_large(template.len() as u64))
                 {
+                    is_masked = true;
                     templates.push(number as u32);
                     (*digest, *size) = (Digest::of(&template), template.len() as u64);
                     put(*digest, &template);
                 } else {
-                    if root.is_named_in(&bytes) {
+                    if root.is_named_in_file(&bytes) {
                         named.get_or_insert_with(|| name.clone());
                     }
                     put(*digest, &bytes);
@@ -207,6 +219,7 @@ fn masked(export: &Export, store: &Store, root: &Root) -> io::Result<Result<Mask
             let (chunk, after) =
                 rest.split_at(usize::try_from(*length).unwrap_or(usize::MAX).min(rest.len()));
             let text = if chunk.contains(&0) { chunk.to_vec() } else { root.mask(chunk) };
+            is_masked |= text != chunk;
             (*length, rest) = (text.len() as u64, after);
             whole.extend(text);
         }
@@ -223,6 +236,9 @@ fn masked(export: &Export, store: &Store, root: &Root) -> io::Result<Result<Mask
     }
     if named.is_none() {
         named = naming_input(export, root)?;
+    }
+    if named.is_none() && is_masked {
+        named = unsearched_input(task, export, root);
     }
     let tied = named.map(|by| Tie { root: root.path().into(), by });
     let pack = (!packed.is_empty()).then_some(pack);
@@ -256,15 +272,42 @@ fn naming_input(export: &Export, root: &Root) -> io::Result<Option<Bytes>> {
     Ok(None)
 }
 
+/// An input of which it is not known whether it names the root, where what was printed or left does: that may have come from there, and
+/// mean the same in every checkout.
+fn unsearched_input(task: &Task, export: &Export, root: &Root) -> Option<Bytes> {
+    let Policy { ignore_input, input, toolchains, .. } = &task.policy;
+    let is_of_toolchain = || !toolchains.iter().all(Toolchain::is_of_system);
+    let is_selected = input.as_ref().is_some_and(|input| !input.iter().any(|glob| glob == "auto"));
+    let said = if matches!(task.stdin, StdinKey::File(_) | StdinKey::Taken(_)) {
+        "(standard input)"
+    } else if !task.terminal.inherited.is_empty() {
+        "(what it was given open)"
+    } else if is_of_toolchain() {
+        "(a toolchain)"
+    } else if is_selected || !ignore_input.is_empty() || ignores(&export.path_set) {
+        "(what is ignored as input)"
+    } else {
+        // A name, and what a file has besides its content.
+        let mut each = export.path_set.observations.iter();
+        let one = each.find(|one| one.attributes || root.is_named_in(&root.mask_path(&one.path)))?;
+        return Some(root.mask_path(&one.path));
+    };
+    Some(said.as_bytes().into())
+}
+
+/// Whether a tool of the run said that something that it read does not count.
+fn ignores(path_set: &PathSet) -> bool {
+    path_set.declared.iter().any(|said| matches!(said, Statement::IgnoreInput(_)))
+}
+
 /// Whether a file names the root.
 fn names(root: &Root, path: &Path) -> io::Result<bool> {
     // Enough of what was read before stays to find a name across the border.
-    let (mut file, keep) = (File::open(path)?, root.path().len());
+    let (mut file, keep) = (File::open(path)?, root.span());
     let mut buffer = Vec::new();
     loop {
         let read = (&mut file).take(1 << 20).read_to_end(&mut buffer)?;
-        // At the border, before what follows is known, a name seems to end: that is one more that is tied.
-        if root.is_named_in(&buffer) {
+        if root.is_named_in_file(&buffer) {
             return Ok(true);
         }
         if read == 0 {

@@ -25,7 +25,7 @@ pub enum RemoteError {
     #[error("{0}")]
     Unreachable(String),
     /// It took longer than it may.
-    #[error("no answer within the time that is set (timeout in [remote])")]
+    #[error("no answer within the time that is set (timeout-ms, transfer-timeout-ms in [remote])")]
     TimedOut,
     /// It refuses.
     #[error("it refused: status {0}")]
