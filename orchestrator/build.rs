@@ -8,10 +8,19 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let library = out.join("preload.bin");
     println!("cargo::rerun-if-env-changed=TRACERUN_WITHOUT_LIBRARY");
+    println!("cargo::rerun-if-env-changed=TRACERUN_LIBRARY");
+    // One that was built before: for macOS, with the code for both processors in one file.
+    if let Some(built) = env::var_os("TRACERUN_LIBRARY") {
+        println!("cargo::rerun-if-changed={}", built.display());
+        std::fs::copy(&built, &library).expect("TRACERUN_LIBRARY names a file");
+        return;
+    }
     let (package, file) = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
         // What is only checked needs no linker for its target.
         _ if env::var_os("TRACERUN_WITHOUT_LIBRARY").is_some() => ("", ""),
         Ok("linux") => ("tracerun-preload", "libtracerun_preload.so"),
+        // It serves programs for this processor only; dyld lets no others start with it.
+        Ok("macos") => ("tracerun-preload", "libtracerun_preload.dylib"),
         Ok("windows") => ("tracerun-guest", "tracerun_guest.dll"),
         _ => ("", ""),
     };

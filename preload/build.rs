@@ -1,9 +1,11 @@
-//! Links the library without any other, so that one file loads into glibc and musl programs alike.
+//! Links the library without any other, so that one file loads into glibc and musl programs alike; on macOS gives it a name.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
-        return;
+    match std::env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        Ok("linux") => {}
+        Ok("macos") => return name_for_macos(),
+        _ => return,
     }
     for argument in [
         // No start files, no libc, no libgcc: what is undefined is found in the program when it starts.
@@ -20,5 +22,19 @@ fn main() {
         "-Wl,-z,noseparate-code",
     ] {
         println!("cargo::rustc-cdylib-link-arg={argument}");
+    }
+}
+
+/// The library goes by its file's name, not by where it was built; nobody links with it. It is linked with libSystem, which every
+/// program has.
+fn name_for_macos() {
+    const NAME: &str = "libtracerun_preload.dylib";
+    let linker = std::env::var("RUSTC_LINKER").unwrap_or_default();
+    if linker.contains("ld64") {
+        println!("cargo::rustc-cdylib-link-arg=-install_name");
+        println!("cargo::rustc-cdylib-link-arg={NAME}");
+    } else {
+        // By way of a C compiler.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,{NAME}");
     }
 }

@@ -262,6 +262,9 @@ fn gap_advice(gap: Gap) -> Option<&'static str> {
         Gap::ForeignAbi => Some("use a 64-bit build of that program"),
         Gap::IoUring => Some("leave io_uring refused, which is what tracerun does unless told otherwise"),
         Gap::ChangedMounts => Some("run tracerun inside the container instead of around it"),
+        Gap::NoFilter if cfg!(target_os = "macos") => {
+            Some("pass --trust-preload if the command opens files by libSystem's functions only")
+        }
         Gap::NoFilter => {
             Some("`tracerun doctor` says what this machine refuses; outside of a sandbox it may work")
         }
@@ -270,6 +273,9 @@ fn gap_advice(gap: Gap) -> Option<&'static str> {
         Gap::LostPrivileges => {
             Some("run it without tracerun, or with --capture preload, or run tracerun as root")
         }
+        Gap::NotInstrumented if cfg!(target_os = "macos") => Some(
+            "use a build of that program that is neither the system's nor signed for the hardened runtime",
+        ),
         Gap::NotInstrumented => Some("use a 64-bit build of that program"),
         Gap::UnreadablePath | Gap::UnresolvedDirectory | Gap::OpenByHandle => None,
     }

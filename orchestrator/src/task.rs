@@ -195,8 +195,8 @@ pub const VOLATILE: &[(&str, &str)] = &[
 const VOLATILE_WORDS: &[(&str, &str)] =
     &[("MAKEFLAGS", "--jobserver-"), ("MFLAGS", "--jobserver-"), ("CARGO_MAKEFLAGS", "--jobserver-")];
 
-/// The file name of the preload library: a tracerun inside a run finds it in `LD_PRELOAD`.
-const LIBRARY: &str = "libtracerun_preload.so";
+/// The file name of the preload library, but for how it ends: a tracerun inside a run finds it among those to be loaded first.
+const LIBRARY: &str = "libtracerun_preload.";
 
 impl Policy {
     /// The part of the caller's environment that the command is to see: all of it, or with `env`, the variables
@@ -409,8 +409,11 @@ fn meaning(name: &OsStr, value: &OsStr) -> Option<Vec<u8>> {
         let kept: Vec<&[u8]> = value.split(separator).filter(|word| !drop(word)).collect();
         kept.join(&b' ')
     };
-    if name == "LD_PRELOAD" {
-        let own = |word: &[u8]| word.is_empty() || word.ends_with(LIBRARY.as_bytes());
+    if name == "LD_PRELOAD" || name == "DYLD_INSERT_LIBRARIES" {
+        let own = |word: &[u8]| {
+            let file = word.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            word.is_empty() || file.starts_with(LIBRARY.as_bytes())
+        };
         let others = without(|byte| matches!(byte, b':' | b' '), &own);
         return (!others.is_empty() || value.is_empty()).then_some(others);
     }
@@ -552,6 +555,8 @@ mod tests {
         assert_eq!(of("LD_PRELOAD", "/c/lib/1/$LIB/libtracerun_preload.so"), task(&[]).action_key());
         assert_eq!(of("LD_PRELOAD", "/own.so:/c/libtracerun_preload.so"), of("LD_PRELOAD", "/own.so"));
         assert_ne!(of("LD_PRELOAD", "/own.so"), task(&[]).action_key());
+        let mac = "DYLD_INSERT_LIBRARIES";
+        assert_eq!(of(mac, "/own.dylib:/c/libtracerun_preload.dylib"), of(mac, "/own.dylib"));
     }
 
     #[test]

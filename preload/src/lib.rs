@@ -4,7 +4,10 @@
 //! it may be incomplete: what it does not understand it leaves to the net (see ARCHITECTURE.md), by making the plain system
 //! call. On macOS there is no net: what is not understood is a gap in the trace.
 
-#![cfg(all(any(target_os = "linux", target_os = "macos"), any(target_arch = "x86_64", target_arch = "aarch64")))]
+#![cfg(all(
+    any(target_os = "linux", target_os = "macos"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 #![no_std]
 
 // Profiles that unwind (dev, test) only compile this crate and never load what comes of it: there the standard library

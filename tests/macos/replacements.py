@@ -218,7 +218,7 @@ def access(call, kind, path, outcome="Done", follow=True, change="-", pid=PARENT
 def the_table_is_in_the_section(p):
     """Each line of the table that this processor has, and no other symbol."""
     wanted = {symbol for symbol, _, _, where in TABLE if not where or p.abi.name == "x86_64"}
-    expect(set(p.interposed), wanted, "what is interposed")
+    expect((set(p.interposed) - wanted, wanted - set(p.interposed)), (set(), set()), "too many, too few")
     if p.abi.name == "x86_64" and "stat$INODE64" not in p.interposed:
         raise Wrong("no stat$INODE64")
 

@@ -46,7 +46,12 @@ impl Failure {
 ///
 /// Inlined with a constant `call`, the meaning is computed when the library is built.
 #[inline(always)]
-pub(crate) fn make(call: Call, arguments: [u64; 6], failure: Failure, original: &mut dyn FnMut() -> u64) -> u64 {
+pub(crate) fn make(
+    call: Call,
+    arguments: [u64; 6],
+    failure: Failure,
+    original: &mut dyn FnMut() -> u64,
+) -> u64 {
     let Some(guest) = active() else {
         return original();
     };
@@ -97,7 +102,12 @@ pub(crate) fn report(
 }
 
 /// Makes a call, and then, if it did not fail, what is to be done about it.
-fn after(guest: &Guest, failure: Failure, original: &mut dyn FnMut() -> u64, done: impl FnOnce(&Guest)) -> u64 {
+fn after(
+    guest: &Guest,
+    failure: Failure,
+    original: &mut dyn FnMut() -> u64,
+    done: impl FnOnce(&Guest),
+) -> u64 {
     let result = original();
     if !failure.is(result) {
         let _error = KeptError::now();

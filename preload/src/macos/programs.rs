@@ -108,7 +108,13 @@ fn announce(guest: &'static Guest, call: Call, pid: u32, time_ns: u64, path: &CS
 }
 
 /// Makes a call that gives this process another program, with the environment that the program needs; it returns if it fails.
-fn exec(call: Call, file: u64, search: Search<'_>, environment: u64, make: &dyn Fn(u64, &CStr) -> u64) -> u64 {
+fn exec(
+    call: Call,
+    file: u64,
+    search: Search<'_>,
+    environment: u64,
+    make: &dyn Fn(u64, &CStr) -> u64,
+) -> u64 {
     let mut buffer = Text::new();
     let Some(guest) = active() else { return make(environment, c"") };
     let kept = KeptError::now();

@@ -31,7 +31,14 @@ unsafe extern "C" {
     fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     fn lseek(fd: c_int, offset: i64, whence: c_int) -> i64;
-    fn mmap(start: *mut c_void, bytes: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
+    fn mmap(
+        start: *mut c_void,
+        bytes: usize,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: i64,
+    ) -> *mut c_void;
     fn proc_pidinfo(pid: c_int, flavor: c_int, argument: u64, buffer: *mut c_void, size: c_int) -> c_int;
     fn _NSGetExecutablePath(buffer: *mut c_char, size: *mut u32) -> c_int;
     #[cfg_attr(target_arch = "x86_64", link_name = "fstatat$INODE64")]
