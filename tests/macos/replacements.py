@@ -218,7 +218,7 @@ def access(call, kind, path, outcome="Done", follow=True, change="-", pid=PARENT
 def the_table_is_in_the_section(p):
     """Each line of the table that this processor has, and no other symbol."""
     wanted = {symbol for symbol, _, _, where in TABLE if not where or p.abi.name == "x86_64"}
-    expect(set(p.interposed), wanted, "what is interposed")
+    expect((set(p.interposed) - wanted, wanted - set(p.interposed)), (set(), set()), "too many, too few")
     if p.abi.name == "x86_64" and "stat$INODE64" not in p.interposed:
         raise Wrong("no stat$INODE64")
 
@@ -516,6 +516,28 @@ def images_are_read(p):
     expect(p.news(), [access("open", "read", "/opt/lib/libx.dylib")], "what dyld loads")
 
 
+def a_full_ring_keeps_nobody_waiting(p):
+    """Nobody reads here; and then the reader is gone, so that it need not be waited for."""
+    slept = []
+    p.answers["usleep"] = lambda microseconds, *_: slept.append(microseconds)
+    p.answers["kill"] = lambda *_: p.fail(3) if slept else 0
+    free = p.heap
+    for number in range(300):
+        p.replaced("stat", p.string(f"/{number}/" + "x" * 900), 0x40, result=0)
+        p.heap = free
+    expect(sum(slept) >= 50_000, True, "it waits while there is a reader")
+    expect(sum(slept) <= 300_000, True, "it waits no longer")
+    lost = [record for record in p.records() if record[0] == "lost"]
+    expect(len(lost), 1, "what was lost is counted")
+
+
+def nothing_allocates_locks_or_prints(p):
+    """What is called beside the functions of the table is known, name by name, and does none of it."""
+    table = {symbol for symbol, *_ in TABLE}
+    harmless = {"kill", "usleep", "dladdr", "dyld_stub_binder"}
+    expect(set(p.names.values()) - table - set(p.answers) - harmless, set(), "what is called besides")
+
+
 TESTS = [
     the_table_is_in_the_section,
     it_introduces_itself,
@@ -530,6 +552,8 @@ TESTS = [
     open_arguments_are_passed_through,
     sockets_tell_where_they_reach,
     images_are_read,
+    a_full_ring_keeps_nobody_waiting,
+    nothing_allocates_locks_or_prints,
 ]
 
 

@@ -56,6 +56,14 @@ impl Answers {
         known.interpreters
     }
 
+    /// Whether a program can be told to load the library: dyld ends one that is told to and can't.
+    pub(crate) fn endures(&mut self, path: &[u8]) -> bool {
+        !matches!(
+            self.known(path).verdict,
+            Verdict::Drops(Reason::OtherProcessor | Reason::LibraryValidation)
+        )
+    }
+
     fn happen(&mut self, pid: u32, time_ns: u64, happened: Happened) {
         self.happened.entry(pid).or_default().push((time_ns, happened));
     }
@@ -171,6 +179,7 @@ mod tests {
     fn read(path: &[u8]) -> Option<(Vec<u8>, u32)> {
         Some(match path {
             b"/opt/plain" | b"/opt/other" => (PLAIN.to_vec(), 0o755),
+            b"/opt/arm64e" => ([&PLAIN[..8], b"\x02", &PLAIN[9..]].concat(), 0o755),
             b"/opt/setuid" => (PLAIN.to_vec(), 0o4755),
             b"/opt/script" => (b"#!/opt/plain\n".to_vec(), 0o755),
             b"/opt/env" => (b"#!/usr/bin/env node\n".to_vec(), 0o755),
@@ -218,6 +227,13 @@ mod tests {
         let (gaps, passed) = judged(&[told(2, 20, Event::Instrumented), exec(2, 10, "/opt/plain")]);
         assert!(gaps.is_empty(), "{gaps:?}");
         assert_eq!(passed, ["Instrumented", "/opt/plain"]);
+    }
+
+    #[test]
+    fn a_program_that_would_be_ended_for_it_is_not_told_to_load_the_library() {
+        let mut answers = Answers::new(read);
+        assert!(answers.endures(b"/opt/plain") && answers.endures(b"/bin/sh"));
+        assert!(!answers.endures(b"/opt/arm64e"));
     }
 
     #[test]

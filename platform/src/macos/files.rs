@@ -68,7 +68,7 @@ pub(crate) fn is_full(path: &Path) -> io::Result<bool> {
     Ok(files || volume.f_blocks > 0 && room < REST)
 }
 
-/// Shares the blocks where the file system can (`clonefile`, by copyfile(3)), which it does for whole files only.
+/// By copyfile(3). Blocks are not shared: `fclonefileat` makes a new name, and what is there has one already.
 pub(crate) fn copy(from: &File, to: &File) -> io::Result<()> {
     let (mut from, mut to) = (from, to);
     from.seek(SeekFrom::Start(0))?;

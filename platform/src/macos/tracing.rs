@@ -88,10 +88,12 @@ impl Tracee {
         let mut environment = command.environment.clone();
         environment.retain(|(name, _)| command.additions.iter().all(|(other, _)| other != name));
         environment.extend(command.additions);
+        let mut answers = Answers::new(read);
+        let endures = found.as_deref().is_none_or(|program| answers.endures(program));
         let mut shared = None;
         if let Some(folder) = &command.library_folder {
             let ring = Arc::new(SharedRing::create().map_err(tracing("making the shared memory"))?);
-            shared = Some(ring).filter(|ring| inject::add(&mut environment, folder, ring.path()));
+            shared = Some(ring).filter(|ring| endures && inject::add(&mut environment, folder, ring.path()));
         }
         let mut child = process::Command::new(&program);
         child.args(command.argv.iter().skip(1)).env_clear().envs(environment).current_dir(&command.cwd);
@@ -112,7 +114,6 @@ impl Tracee {
             ErrorKind::NotFound => SpawnError::NotFound { program: name.clone() },
             _ => SpawnError::NotExecutable { program: name.clone(), source },
         })?;
-        let mut answers = Answers::new(read);
         // What it is, is looked at whether or not it answers; that it was executed, the trace knows from the library or at the end.
         answers.announced(child.id(), started_ns, found.unwrap_or_else(|| name.into_bytes()));
         let watched = Arc::new(Watched { sink, answers: Mutex::new(answers) });

@@ -311,6 +311,10 @@ mod tests {
             (AccessKind::Write, Some(Effect::Replace), Needs::Either)
         );
         assert_eq!((made.dir, made.name), (-100, Name::At(8)));
+        let replaced = touch(Call::open.meaning([8, 0x401, 0, 0, 0, 0]));
+        assert_eq!((replaced.effect, replaced.needs), (Some(Effect::Replace), Needs::Present));
+        let appended = touch(Call::open.meaning([8, 0x209, 0o644, 0, 0, 0]));
+        assert_eq!((appended.effect, appended.needs), (Some(Effect::Modify), Needs::Either));
         let exclusive = touch(Call::openat.meaning([7, 8, 0xa01, 0o644, 0, 0]));
         assert_eq!((exclusive.dir, exclusive.needs, exclusive.follow), (7, Needs::Absent, false));
         let at_cwd = touch(Call::openat.meaning([u64::from(-2_i32 as u32), 8, 0x10_0000, 0, 0, 0]));
