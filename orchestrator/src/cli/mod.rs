@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod help;
 mod history;
+mod live_view;
 mod markdown;
 mod remote;
 mod run;

@@ -20,6 +20,7 @@ use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::{LiveEvent, Trace};
 
 use super::arguments::{CaptureOptions, Common, Format, ReportOptions, TraceArguments, ViewArgument};
+use super::live_view::LiveView;
 use super::{Failure, Place, create_file, say, write_to};
 
 pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, Failure> {
@@ -114,8 +115,20 @@ pub(super) fn run(
         policy: Policy::default(),
         named_inputs: None,
     };
-    let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
-    Ok(run::trace(&task, &capture, streams, None, Following { live, ..Following::of_states(&mut follow) })?)
+    let grace = capture.grace;
+    // Two would tell of the same.
+    let view = if live.is_none() && !common.quiet { LiveView::start() } else { None };
+    let (view, live, [stdout, stderr]) = match view {
+        Some((view, tell, streams)) => (Some(view), Some(tell), streams),
+        None => (None, live, [Stdio::inherit(), Stdio::inherit()]),
+    };
+    let mut follow = follow;
+    let following = Following { live, ..Following::of_states(&mut follow) };
+    let traced = run::trace(&task, &capture, [Stdio::inherit(), stdout, stderr], None, following);
+    if let Some(view) = view {
+        view.end(grace);
+    }
+    Ok(traced?)
 }
 
 /// The part of a trace that the options ask for.
