@@ -1,11 +1,13 @@
 //! Looking at runs: the summary and the views of a trace, who touched a path, and exports that other programs read.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use serde_json::Value;
 use tracerun_tests::have;
 use tracerun_tests::sandbox::Sandbox;
+use tracerun_tests::terminal::Terminal;
 
 const SCRIPT: &str = "cat src/a > out; test -e src/gone; ls src >/dev/null; grep -c . src/a /etc/hostname";
 
@@ -189,4 +191,65 @@ fn make_understands_a_depfile() {
             .set_modified(earlier)
             .expect("set");
     }
+}
+
+#[test]
+fn a_pager_shows_on_a_terminal_what_is_longer_than_a_screen() {
+    let sandbox = ran();
+    let shown = |variables: &[(&str, &str)], arguments: &[&str]| -> String {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        command.env("TERM", "xterm").envs(variables.iter().copied());
+        let (shown, status) = Terminal::run(command.args(arguments)).ends();
+        assert!(status.success(), "{status:?} {shown}");
+        shown
+    };
+    let folders = ["show", "--by", "folder"];
+    let paged = shown(&[("PAGER", "sed 's/^/paged: /'; echo $LESS; echo last")], &folders);
+    assert!(
+        paged.lines().all(|line| line.starts_with("paged: ") || line == "FRX" || line == "last"),
+        "{paged}"
+    );
+    assert!(paged.ends_with("FRX\r\nlast\r\n") && paged.lines().count() > 24, "{paged}");
+    // What comes first counts; nothing, or cat, is no pager; and what can't be run, or has read enough, is no failure.
+    let named = [("PAGER", "echo no"), ("TRACERUN_PAGER", "echo yes"), ("LESS", "M")];
+    assert_eq!(shown(&named, &folders), "yes\r\n");
+    let plain = sandbox.tracerun(folders).stdout.replace('\n', "\r\n");
+    for pager in ["", "cat"] {
+        assert_eq!(shown(&[("PAGER", pager)], &folders), plain);
+    }
+    assert!(shown(&[("PAGER", "no-such-pager")], &folders).ends_with(&plain));
+    assert_eq!(shown(&[("PAGER", "true")], &folders), "");
+    assert_eq!(shown(&[("PAGER", "echo no"), ("TERM", "dumb")], &folders), plain);
+    // The report of a trace goes to standard error.
+    let traced = shown(
+        &[("PAGER", "sed 's/^/paged: /'")],
+        &["trace", "--by", "kind", "--only", "write", "--", "sh", "-c", "echo own; : > made"],
+    );
+    assert!(traced.starts_with("own\r\n") && traced.contains("\r\npaged: write   "), "{traced}");
+    let piped = sandbox.command(tracerun_tests::tracerun()).env("PAGER", "echo no").args(folders).output();
+    assert_eq!(String::from_utf8_lossy(&piped.expect("tracerun runs").stdout).replace('\n', "\r\n"), plain);
+}
+
+#[test]
+fn less_leaves_at_once_what_fits_a_screen_and_an_interrupt_is_the_pagers() {
+    let sandbox = ran();
+    let list = |pager: Option<&str>| {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        command.env("TERM", "xterm").envs(pager.map(|pager| ("PAGER", pager)));
+        Terminal::run(command.arg("list"))
+    };
+    if have("less") {
+        let (shown, status) = list(None).ends();
+        assert!(shown.contains("miss  ") && status.success(), "{shown:?}");
+    }
+    let waits =
+        "trap 'echo interrupted' INT; echo ready; read key </dev/tty; read key </dev/tty; echo got $key";
+    let mut terminal = list(Some(waits));
+    terminal.shows("ready");
+    terminal.types("\x03");
+    terminal.shows("interrupted");
+    terminal.types("k\n");
+    terminal.shows("got k");
+    // Then it is ours, too.
+    assert_eq!(terminal.ends().1.signal(), Some(2));
 }

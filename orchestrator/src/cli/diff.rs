@@ -15,7 +15,8 @@ use tracerun::trace::Trace;
 
 use super::arguments::{AnswerFormat, Common, DiffArguments};
 use super::history::heading;
-use super::{Failure, Place, duration, print};
+use super::pager::page;
+use super::{Failure, Place, duration};
 
 pub(super) fn diff(arguments: &DiffArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
@@ -28,9 +29,9 @@ pub(super) fn diff(arguments: &DiffArguments, common: &Common) -> Result<Exit, F
     match arguments.format {
         AnswerFormat::Text => {
             let text = heading(&before.record) + &heading(&after.record) + &difference.text(&before, &after);
-            print(text.as_bytes())?;
+            page(text.as_bytes())?;
         }
-        AnswerFormat::Json => print(format!("{}\n", difference.json(&before, &after)).as_bytes())?,
+        AnswerFormat::Json => page(format!("{}\n", difference.json(&before, &after)).as_bytes())?,
     }
     Ok(Exit::Code(0))
 }

@@ -11,6 +11,7 @@ mod help;
 mod history;
 mod live_view;
 mod markdown;
+mod pager;
 mod remote;
 mod run;
 mod status_line;
@@ -21,9 +22,8 @@ mod who;
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -257,27 +257,6 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Prints what may be longer than a screen: on a terminal by `TRACERUN_PAGER`, `PAGER` or `less`, as git does.
-fn page(text: &[u8]) -> Result<(), Failure> {
-    if !io::stdout().is_terminal() {
-        return print(text);
-    }
-    let named = ["TRACERUN_PAGER", "PAGER"].into_iter().find_map(env::var_os);
-    let pager = named.unwrap_or_else(|| "less".into());
-    let mut command = process::Command::new("sh");
-    command.arg("-c").arg(pager).stdin(process::Stdio::piped());
-    // As git: leave at once what fits the screen.
-    command.env("LESS", env::var_os("LESS").unwrap_or_else(|| "FRX".into()));
-    let Ok(mut pager) = command.spawn() else { return print(text) };
-    // One that is left before the end has shown enough.
-    let _ = pager.stdin.take().map(|mut input| input.write_all(text));
-    match pager.wait() {
-        // What a shell says of a command that is not there.
-        Ok(status) if status.code() == Some(127) => print(text),
         _ => Ok(()),
     }
 }

@@ -21,6 +21,7 @@ use tracerun::trace::{LiveEvent, Trace};
 
 use super::arguments::{CaptureOptions, Common, Format, ReportOptions, TraceArguments, ViewArgument};
 use super::live_view::LiveView;
+use super::pager::page_on_stderr;
 use super::{Failure, Place, create_file, say, write_to};
 
 pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, Failure> {
@@ -44,6 +45,11 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
             if !common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
+        }
+        None if arguments.report.format == Format::Text => {
+            let mut text = Vec::new();
+            write(&traced.trace, &arguments.report, &root, &[], &mut text)?;
+            page_on_stderr(&text);
         }
         None => {
             let mut err = BufWriter::new(io::stderr().lock());

@@ -15,7 +15,8 @@ use tracerun::trace::{PathAccess, Process, ProcessId, Trace};
 
 use super::arguments::{AnswerFormat, Common, WhoArguments};
 use super::history::heading;
-use super::{Failure, Place, page};
+use super::pager::page;
+use super::{Failure, Place};
 
 pub(super) fn who(arguments: &WhoArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;

@@ -1,0 +1,64 @@
+//! What may be longer than a screen, shown on a terminal by a pager, as git does.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::{Command, Stdio};
+
+use platform::process::HeldSignals;
+
+use super::{Failure, print};
+
+/// Prints an answer: on a terminal by `TRACERUN_PAGER`, `PAGER` or `less`.
+pub(super) fn page(text: &[u8]) -> Result<(), Failure> {
+    let shown = io::stdout().is_terminal() && shows(text, Stdio::inherit());
+    if shown { Ok(()) } else { print(text) }
+}
+
+/// The same for standard error, which a report goes to; that nobody hears it is no failure.
+pub(super) fn page_on_stderr(text: &[u8]) {
+    let mut err = io::stderr();
+    let is_seen = err.is_terminal() && io::stdin().is_terminal();
+    if !(is_seen && shows(text, err_stream())) {
+        let _ = err.write_all(text).and_then(|()| err.flush());
+    }
+}
+
+/// Standard error, for another program to write to.
+#[cfg(unix)]
+fn err_stream() -> Stdio {
+    use std::os::fd::AsFd;
+    io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::inherit(), Stdio::from)
+}
+
+/// Standard error, for another program to write to.
+#[cfg(windows)]
+fn err_stream() -> Stdio {
+    use std::os::windows::io::AsHandle;
+    io::stderr().as_handle().try_clone_to_owned().map_or_else(|_| Stdio::inherit(), Stdio::from)
+}
+
+/// Has a pager show it; `false` if there is none.
+fn shows(text: &[u8], to: Stdio) -> bool {
+    let named = ["TRACERUN_PAGER", "PAGER"].into_iter().find_map(env::var_os);
+    let pager = named.unwrap_or_else(|| "less".into());
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if pager.is_empty() || pager == "cat" || is_dumb {
+        return false;
+    }
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(pager).stdin(Stdio::piped()).stdout(to);
+    // Leave at once what fits the screen, pass colours on, leave the screen as it is.
+    let unless_set = |name: &str, value: &str| env::var_os(name).unwrap_or_else(|| OsString::from(value));
+    command.env("LESS", unless_set("LESS", "FRX")).env("LV", unless_set("LV", "-c"));
+    let Ok(mut pager) = command.spawn() else { return false };
+    // An interrupt is the pager's: it stops what less is doing. Without us, less would be left with a shell on one terminal. A
+    // program that is started while they are held would not get them either.
+    let held = HeldSignals::hold();
+    // One that is left before the end has shown enough.
+    let _ = pager.stdin.take().map(|mut input| input.write_all(text));
+    let ended = pager.wait();
+    drop(held);
+    // What a shell says of a command that is not there.
+    !matches!(ended, Ok(status) if status.code() == Some(127))
+}
