@@ -22,6 +22,10 @@ pub struct Declared {
     pub inputs: Vec<String>,
     /// What it may write.
     pub outputs: Vec<String>,
+    /// What it may read besides, which nobody has written down for it: that none of it is used is no finding.
+    pub implied_inputs: Vec<String>,
+    /// What it may write besides.
+    pub implied_outputs: Vec<String>,
 }
 
 /// What nobody declares, and no task runner counts: installed packages, version control, caches that tools keep.
@@ -91,7 +95,9 @@ pub fn check(trace: &Trace, declared: &Declared, folder: &Path, root: &Path) -> 
         let list = list.iter().map(String::as_str);
         Globs::new([], list, folder, None)
     };
-    let (inputs, outputs) = (globs(&declared.inputs)?, globs(&declared.outputs)?);
+    let both = |implied: &[String], list: &[String]| globs(&[implied, list].concat());
+    let inputs = both(&declared.implied_inputs, &declared.inputs)?;
+    let outputs = both(&declared.implied_outputs, &declared.outputs)?;
     let noise = Globs::new([], NOISE.iter().copied(), root, None)?;
     let base = files::bytes_of_path(folder);
     let root = files::bytes_of_path(root);
