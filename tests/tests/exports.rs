@@ -55,10 +55,10 @@ fn said(reader: &mut Command) -> String {
 
 /// The only entry of `folder` that begins so.
 fn beginning(folder: &Path, start: &str) -> PathBuf {
-    let entries = fs::read_dir(folder).expect("there").map(|entry| entry.expect("read").path());
+    let mut entries = fs::read_dir(folder).expect("there").map(|entry| entry.expect("read").path());
     let named =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(start.as_bytes()));
-    entries.filter(named).next().unwrap_or_else(|| panic!("{start} in {}", folder.display()))
+    entries.find(named).unwrap_or_else(|| panic!("{start} in {}", folder.display()))
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Looking at runs: the summary and the views of a trace, who touched a path, and how a terminal shows it.
 
-use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 
 use serde_json::Value;
 use tracerun_tests::have;

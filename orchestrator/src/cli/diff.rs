@@ -10,7 +10,10 @@ use shm_protocol::record::Exit;
 use tracerun::bytes::Bytes;
 use tracerun::cache::{KeptRun, MissReason, Outcome, RunRecord, Store};
 use tracerun::explain;
-use tracerun::report::{command_line, text::printable};
+use tracerun::report::{
+    command_line,
+    text::{clipped, printable},
+};
 use tracerun::trace::Trace;
 
 use super::arguments::{AnswerFormat, Common, DiffArguments};
@@ -83,6 +86,50 @@ impl Side {
     }
 }
 
+/// Without those of which each has one on the other side that differs by the name of a temporary file only.
+fn unpaired<T, K: Ord, C: IntoIterator<Item = T> + FromIterator<T>>(
+    sides: [C; 2],
+    key: impl Fn(&T) -> K,
+) -> [C; 2] {
+    let mut all: BTreeMap<K, [Vec<T>; 2]> = BTreeMap::new();
+    for (side, list) in sides.into_iter().enumerate() {
+        for one in list {
+            all.entry(key(&one)).or_insert_with(|| [Vec::new(), Vec::new()])[side].push(one);
+        }
+    }
+    let (mut lost, mut gained) = (Vec::new(), Vec::new());
+    for [mut one, mut other] in all.into_values() {
+        let pairs = one.len().min(other.len());
+        lost.extend(one.drain(pairs..));
+        gained.extend(other.drain(pairs..));
+    }
+    [lost.into_iter().collect(), gained.into_iter().collect()]
+}
+
+/// How many characters mkstemp(3) makes up.
+const MADE_UP: usize = 6;
+
+/// A text in which names that somebody made up for temporary files are all the same: `/tmp/ccXK8mJO.s` is `/tmp/*.s`.
+fn unnamed(text: &str) -> String {
+    let folders = [std::env::temp_dir().to_string_lossy().into_owned(), "/tmp".to_owned()];
+    folders.iter().fold(text.to_owned(), |text, folder| {
+        let start = format!("{}/", folder.trim_end_matches('/'));
+        let mut parts = text.split(&start);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |before, part| {
+            let end = part
+                .find(|one: char| !one.is_ascii_alphanumeric() && one != '_' && one != '-')
+                .unwrap_or(part.len());
+            let last = &part[end.saturating_sub(MADE_UP).min(end)..end];
+            // A word is not: of the letters and digits that are chosen from, less than half are small.
+            let is_made_up = end >= MADE_UP
+                && last.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                && last.bytes().any(|byte| !byte.is_ascii_lowercase());
+            if is_made_up { before + &start + "*" + &part[end..] } else { before + &start + part }
+        })
+    })
+}
+
 struct Differences {
     inputs: [Used; 2],
     changed: Vec<MissReason>,
@@ -97,7 +144,7 @@ impl Differences {
         let as_kept = before.kept.is_some() && after.kept.is_some();
         let both = |observes| {
             let (one, other) = (before.accesses(as_kept, observes), after.accesses(as_kept, observes));
-            [&one - &other, &other - &one]
+            unpaired([&one - &other, &other - &one], |(path, kind)| (unnamed(&path.text()), *kind))
         };
         let (mut changed, mut outputs_changed) = (Vec::new(), Vec::new());
         if let (Some(one), Some(other)) = (&before.kept, &after.kept) {
@@ -120,7 +167,7 @@ impl Differences {
             changed,
             outputs: both(false),
             outputs_changed,
-            processes: [more(&one, &other), more(&other, &one)],
+            processes: unpaired([more(&one, &other), more(&other, &one)], |line: &String| unnamed(line)),
         }
     }
 
@@ -147,7 +194,7 @@ impl Differences {
         let changed = self.outputs_changed.iter().map(|path| format!("~ {}", printable(path)));
         part("outputs", paths(&self.outputs).into_iter().chain(changed).collect());
         let [lost, gained] = &self.processes;
-        let line = |sign: char| move |line: &String| format!("{sign} {line}");
+        let line = |sign: char| move |line: &String| format!("{sign} {}", clipped(line));
         part("processes", lost.iter().map(line('-')).chain(gained.iter().map(line('+'))).collect());
         let time = |side: &Side| duration(Duration::from_millis(side.record.wall_ms));
         part("time", vec![format!("{}, then {}", time(before), time(after))]);
@@ -175,5 +222,25 @@ impl Differences {
             },
             "processes": { "lost": self.processes[0], "gained": self.processes[1] },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_files_have_no_names_of_their_own() {
+        assert_eq!(unnamed("as -o a.o /tmp/ccXK8mJO.s"), "as -o a.o /tmp/*.s");
+        assert_eq!(unnamed("/tmp/tmp.Zx91Fqp0Ab/in/tmp/x"), "/tmp/tmp.Zx91Fqp0Ab/in/tmp/x");
+        assert_eq!(unnamed("/tmp/project/a /tmp/a"), "/tmp/project/a /tmp/a");
+        assert_eq!(unnamed("-fresolution=/tmp/cc3St93s.res"), "-fresolution=/tmp/*.res");
+    }
+
+    #[test]
+    fn only_what_has_no_counterpart_is_told() {
+        let [lost, gained] =
+            unpaired([vec!["a1", "a2", "b1"], vec!["a3", "c1"]], |one: &&str| one.as_bytes()[0]);
+        assert_eq!((lost, gained), (vec!["a2", "b1"], vec!["c1"]));
     }
 }

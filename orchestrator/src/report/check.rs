@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shm_protocol::access::{AccessKind, Before};
 
 use super::command_line;
-use super::text::printable;
+use super::text::{clipped, printable};
 use crate::bytes;
 use crate::declarations::{BadGlob, Globs};
 use crate::trace::{PathId, ProcessId, Trace};
@@ -199,7 +199,7 @@ impl Check {
             write!(out, "{:<16}  {path}", kind.name())?;
             match process {
                 0 => writeln!(out)?,
-                process => writeln!(out, "  [{process}] {command}")?,
+                process => writeln!(out, "  [{process}] {}", clipped(command))?,
             }
         }
         if fix {

@@ -61,19 +61,19 @@ pub fn headline(trace: &Trace) -> String {
     let processes = trace.processes.len();
     let plural = if processes == 1 { "process" } else { "processes" };
     let complete = if trace.is_complete() { "complete" } else { "incomplete" };
-    format!("{processes} {plural}; paths: {}; {complete}", kinds.join(", "))
+    let paths = if kinds.is_empty() { "no paths".to_owned() } else { format!("paths: {}", kinds.join(", ")) };
+    format!("{processes} {plural}; {paths}; {complete}")
 }
 
 /// How many characters of a command line are shown in a list.
 const LONGEST: usize = 100;
 
-/// A command line that may be long, shortened.
+/// A command line, which may be long, shortened.
 #[must_use]
 pub fn clipped(line: &str) -> String {
-    let line = printable(line.as_bytes());
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.into_owned(),
+        None => line.to_owned(),
     }
 }
 
