@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tracerun_tests::have;
 use tracerun_tests::sandbox::Sandbox;
+use tracerun_tests::{fixture, have};
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("there")
@@ -124,8 +124,8 @@ fn are_shown(lines: &[String], shown: &[String]) -> bool {
     }
 }
 
-/// Runs what a page shows, and compares what is printed.
-fn follow(page: &str) {
+/// Runs what a page shows, with programs from `folders` besides, and compares what is printed.
+fn follow(page: &str, folders: &[PathBuf]) {
     const END: &str = "--- end of a step";
     let steps = steps(&text(&checkout().join("docs").join(page)));
     assert!(!steps.is_empty(), "{page} shows nothing");
@@ -140,7 +140,8 @@ fn follow(page: &str) {
     let mut shell = sandbox.command("sh");
     let own = tracerun_tests::tracerun().parent().expect("it is in a folder").to_owned();
     let others = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths([own].into_iter().chain(std::env::split_paths(&others)));
+    let path = [own].into_iter().chain(folders.iter().cloned()).chain(std::env::split_paths(&others));
+    let path = std::env::join_paths(path);
     let shell =
         shell.env("PATH", path.expect("no colons")).current_dir(&home).arg(sandbox.top().join("script"));
     let output = shell.output().expect("sh runs");
@@ -158,7 +159,15 @@ fn follow(page: &str) {
 #[test]
 fn the_tutorial_shows_what_happens() {
     if have("make") && have("cc") && have("git") {
-        follow("tutorial.md");
+        follow("tutorial.md", &[]);
+    }
+}
+
+#[test]
+fn what_is_claimed_of_others_is_what_they_do() {
+    let Some(runners) = fixture("runners/node_modules/.bin") else { return };
+    if ["ccache", "strace", "cc", "git", "npm"].into_iter().all(have) {
+        follow("comparison.md", &[runners]);
     }
 }
 
