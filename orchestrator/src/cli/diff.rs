@@ -5,16 +5,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shm_protocol::access::AccessKind;
+use shm_protocol::access::{AccessKind, Before};
 use shm_protocol::record::Exit;
 use tracerun::bytes::Bytes;
 use tracerun::cache::{KeptRun, MissReason, Outcome, RunRecord, Store};
 use tracerun::explain;
-use tracerun::report::{
-    command_line,
-    text::{clipped, printable},
-};
-use tracerun::trace::Trace;
+use tracerun::report::command_line;
+use tracerun::report::text::{clipped, printable};
+use tracerun::trace::{PathAccess, PathId, Trace};
 
 use super::arguments::{AnswerFormat, Common, DiffArguments};
 use super::history::heading;
@@ -31,13 +29,18 @@ pub(super) fn diff(arguments: &DiffArguments, common: &Common) -> Result<Exit, F
     let difference = Differences::between(&before, &after);
     match arguments.format {
         AnswerFormat::Text => {
-            let text = heading(&before.record) + &heading(&after.record) + &difference.text(&before, &after);
+            let text = heading(&before.record)
+                + &heading(&after.record)
+                + &difference.text(&before, &after, if common.verbose { usize::MAX } else { MOST });
             page(text.as_bytes())?;
         }
         AnswerFormat::Json => page(format!("{}\n", difference.json(&before, &after)).as_bytes())?,
     }
     Ok(Exit::Code(0))
 }
+
+/// How many lines of a kind are shown, so that the whole mostly fits a screen.
+const MOST: usize = 3;
 
 /// One of the two runs; a hit is taken for the run that it stands for.
 struct Side {
@@ -69,7 +72,17 @@ impl Side {
                 kept.outputs.iter().map(|output| (output.path.clone(), output.access_kind())).collect()
             }
             (_, Some(trace)) => {
-                let wanted = trace.accesses.iter().filter(|access| access.kind.observes() == observes);
+                let of = |is_one: &dyn Fn(&&PathAccess) -> bool| -> BTreeSet<PathId> {
+                    trace.accesses.iter().filter(is_one).map(|access| access.path).collect()
+                };
+                // What it made itself it did not use, and what it made and removed is not left.
+                let made = of(&|one| one.changes.is_some_and(|changes| changes.before == Before::Absent));
+                let removed = of(&|one| one.kind == AccessKind::Delete);
+                let counts = |path| !made.contains(path) || !observes && !removed.contains(path);
+                let wanted = trace
+                    .accesses
+                    .iter()
+                    .filter(|access| access.kind.observes() == observes && counts(&access.path));
                 wanted.map(|access| (trace.path(access.path).into(), access.kind)).collect()
             }
             _ => Used::new(),
@@ -109,23 +122,24 @@ fn unpaired<T, K: Ord, C: IntoIterator<Item = T> + FromIterator<T>>(
 /// How many characters mkstemp(3) makes up.
 const MADE_UP: usize = 6;
 
-/// A text in which names that somebody made up for temporary files are all the same: `/tmp/ccXK8mJO.s` is `/tmp/*.s`.
-fn unnamed(text: &str) -> String {
-    let folders = [std::env::temp_dir().to_string_lossy().into_owned(), "/tmp".to_owned()];
-    folders.iter().fold(text.to_owned(), |text, folder| {
-        let start = format!("{}/", folder.trim_end_matches('/'));
-        let mut parts = text.split(&start);
+/// A text in which names that somebody made up for temporary files, or besides in `folders`, are all the same:
+/// `/tmp/ccXK8mJO.s` is `/tmp/*.s`.
+fn unnamed(text: &str, folders: &[&str]) -> String {
+    let temporary = std::env::temp_dir();
+    let temporary = format!("{}/", temporary.to_string_lossy().trim_end_matches('/'));
+    [&*temporary, "/tmp/"].iter().chain(folders).fold(text.to_owned(), |text, folder| {
+        let mut parts = text.split(folder);
         let first = parts.next().unwrap_or_default().to_owned();
         parts.fold(first, |before, part| {
-            let end = part
-                .find(|one: char| !one.is_ascii_alphanumeric() && one != '_' && one != '-')
-                .unwrap_or(part.len());
-            let last = &part[end.saturating_sub(MADE_UP).min(end)..end];
-            // A word is not: of the letters and digits that are chosen from, less than half are small.
+            let is_name = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == '-';
+            let end = part.find(|one| !is_name(one)).unwrap_or(part.len());
+            let last = &part[end.saturating_sub(MADE_UP)..end];
+            // Six characters of any kind are hardly ever all small; those of words mostly are.
             let is_made_up = end >= MADE_UP
                 && last.bytes().all(|byte| byte.is_ascii_alphanumeric())
                 && last.bytes().any(|byte| !byte.is_ascii_lowercase());
-            if is_made_up { before + &start + "*" + &part[end..] } else { before + &start + part }
+            let name = if is_made_up { "*" } else { &part[..end] };
+            before + folder + name + &part[end..]
         })
     })
 }
@@ -144,7 +158,12 @@ impl Differences {
         let as_kept = before.kept.is_some() && after.kept.is_some();
         let both = |observes| {
             let (one, other) = (before.accesses(as_kept, observes), after.accesses(as_kept, observes));
-            unpaired([&one - &other, &other - &one], |(path, kind)| (unnamed(&path.text()), *kind))
+            let name = |(path, kind): &(Bytes, AccessKind)| {
+                // Where a name was looked for that nobody has, it was to be a new one.
+                let everywhere = *kind == AccessKind::Missing;
+                (unnamed(&path.text(), if everywhere { &["/"] } else { &[] }), *kind)
+            };
+            unpaired([&one - &other, &other - &one], name)
         };
         let (mut changed, mut outputs_changed) = (Vec::new(), Vec::new());
         if let (Some(one), Some(other)) = (&before.kept, &after.kept) {
@@ -167,37 +186,46 @@ impl Differences {
             changed,
             outputs: both(false),
             outputs_changed,
-            processes: unpaired([more(&one, &other), more(&other, &one)], |line: &String| unnamed(line)),
+            processes: unpaired([more(&one, &other), more(&other, &one)], |line: &String| unnamed(line, &[])),
         }
     }
 
-    fn text(&self, before: &Side, after: &Side) -> String {
+    /// For people: of each kind at most so many lines.
+    fn text(&self, before: &Side, after: &Side, most: usize) -> String {
         let mut text = String::new();
-        let mut part = |title: &str, lines: Vec<String>| {
-            if !lines.is_empty() {
+        let mut part = |title: &str, lists: [Vec<String>; 3]| {
+            if lists.iter().any(|list| !list.is_empty()) {
                 let _ = writeln!(text, "{title}");
-                lines.iter().for_each(|line| {
+            }
+            for list in lists {
+                list.iter().take(most).for_each(|line| {
                     let _ = writeln!(text, "  {line}");
                 });
+                if let Some(more) = list.len().checked_sub(most).filter(|more| *more > 0) {
+                    let sign = list.first().and_then(|line| line.chars().next()).unwrap_or_default();
+                    let _ = writeln!(text, "  {sign} and {more} more (-v shows all)");
+                }
             }
         };
-        let paths = |[lost, gained]: &[Used; 2]| -> Vec<String> {
+        let paths = |changed: Vec<String>, [lost, gained]: &[Used; 2]| -> [Vec<String>; 3] {
             let line = |sign: char| {
                 move |(path, kind): &(Bytes, AccessKind)| {
                     format!("{sign} {} ({})", printable(path), kind.name())
                 }
             };
-            lost.iter().map(line('-')).chain(gained.iter().map(line('+'))).collect()
+            [changed, lost.iter().map(line('-')).collect(), gained.iter().map(line('+')).collect()]
         };
-        let changed = self.changed.iter().map(|reason| format!("~ {}", explain::miss(reason)));
-        part("inputs", paths(&self.inputs).into_iter().chain(changed).collect());
-        let changed = self.outputs_changed.iter().map(|path| format!("~ {}", printable(path)));
-        part("outputs", paths(&self.outputs).into_iter().chain(changed).collect());
+        let changed = self.changed.iter().map(|reason| format!("~ {}", explain::miss(reason))).collect();
+        part("inputs", paths(changed, &self.inputs));
+        let changed = self.outputs_changed.iter().map(|path| format!("~ {}", printable(path))).collect();
+        part("outputs", paths(changed, &self.outputs));
         let [lost, gained] = &self.processes;
         let line = |sign: char| move |line: &String| format!("{sign} {}", clipped(line));
-        part("processes", lost.iter().map(line('-')).chain(gained.iter().map(line('+'))).collect());
+        let processes = [lost.iter().map(line('-')).collect(), gained.iter().map(line('+')).collect()];
+        let [lost, gained] = processes;
+        part("processes", [Vec::new(), lost, gained]);
         let time = |side: &Side| duration(Duration::from_millis(side.record.wall_ms));
-        part("time", vec![format!("{}, then {}", time(before), time(after))]);
+        part("time", [vec![format!("{}, then {}", time(before), time(after))], Vec::new(), Vec::new()]);
         text
     }
 
@@ -231,10 +259,15 @@ mod tests {
 
     #[test]
     fn temporary_files_have_no_names_of_their_own() {
-        assert_eq!(unnamed("as -o a.o /tmp/ccXK8mJO.s"), "as -o a.o /tmp/*.s");
-        assert_eq!(unnamed("/tmp/tmp.Zx91Fqp0Ab/in/tmp/x"), "/tmp/tmp.Zx91Fqp0Ab/in/tmp/x");
-        assert_eq!(unnamed("/tmp/project/a /tmp/a"), "/tmp/project/a /tmp/a");
-        assert_eq!(unnamed("-fresolution=/tmp/cc3St93s.res"), "-fresolution=/tmp/*.res");
+        for (text, plain) in [
+            ("as -o a.o /tmp/ccXK8mJO.s", "as -o a.o /tmp/*.s"),
+            ("/tmp/project/a /tmp/a", "/tmp/project/a /tmp/a"),
+            ("-fresolution=/tmp/cc3St93s.res", "-fresolution=/tmp/*.res"),
+            ("/p/stKgaM0N", "/p/stKgaM0N"),
+        ] {
+            assert_eq!(unnamed(text, &[]), plain);
+        }
+        assert_eq!(unnamed("/p/stKgaM0N", &["/"]), "/p/*");
     }
 
     #[test]
