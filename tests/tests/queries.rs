@@ -1,6 +1,10 @@
 //! Looking at runs: the summary and the views of a trace, who touched a path, and how a terminal shows it.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Output;
 
 use serde_json::Value;
 use tracerun_tests::have;
@@ -130,4 +134,68 @@ fn less_leaves_at_once_what_fits_a_screen_and_an_interrupt_is_the_pagers() {
     terminal.shows("got k");
     // Then it is ours, too.
     assert_eq!(terminal.ends().1.signal(), Some(2));
+}
+
+#[test]
+fn what_is_told_never_holds_what_a_terminal_would_obey() {
+    let sandbox = Sandbox::new();
+    let odd = OsStr::from_bytes(b"o\x1b]0;title\x07\nd\xffd\xc2\x9b31m");
+    let folder = sandbox.path("").join(odd);
+    fs::create_dir(&folder).expect("made");
+    fs::write(folder.join(odd), "1").expect("written");
+    let script = "cat \"$0/$0\"; ls \"$0\" >list; test -e \"$0-\"; echo \"$1\" >\"made$0\"; exit $2";
+    let run = |content: &str, status: &str, options: &[&str]| -> Output {
+        fs::write(folder.join(odd), content).expect("written");
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        command.args(options).args(["--", "sh", "-c", script]).arg(odd).args([content, status]);
+        command.output().expect("tracerun runs")
+    };
+    let assert_plain = |what: &str, text: &[u8]| {
+        let text = str::from_utf8(text).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let obeyed = text.chars().find(|one| one.is_control() && *one != '\n');
+        assert!(obeyed.is_none() && text.contains("o\\"), "{what}: {obeyed:?} in {text:?}");
+    };
+    for (content, status) in [("1", "0"), ("1", "0"), ("2", "0"), ("3", "4")] {
+        run(content, status, &[]);
+        // A file that is another, of the same command.
+        fs::write(folder.join(odd), "other").expect("written");
+        let arguments = [OsStr::new("--"), OsStr::new("cat"), OsStr::new("made"), odd];
+        let dry = sandbox.command(tracerun_tests::tracerun()).arg("--dry-run").args(arguments).output();
+        assert!(str::from_utf8(&dry.expect("tracerun runs").stdout).is_ok());
+        for line in [
+            "list",
+            "show",
+            "show --by process",
+            "show --by folder",
+            "show --by kind",
+            "explain",
+            "who list --why",
+            "diff last last~1",
+        ] {
+            let told = sandbox.tracerun(line.split(' '));
+            if !told.stdout.is_empty() && line != "diff last last~1" || told.stdout.contains("d") {
+                assert_plain(line, told.stdout.as_bytes());
+            }
+        }
+    }
+    let who = sandbox.command(tracerun_tests::tracerun()).arg("who").arg(folder.join(odd)).output();
+    assert_plain("who", &who.expect("tracerun runs").stdout);
+    for options in [
+        &["trace"][..],
+        &["trace", "--by", "kind"],
+        &["check", "--inputs", "none"],
+        &["check", "--inputs", "none", "--format", "github"],
+    ] {
+        let output = run("4", "0", options);
+        assert_plain(&format!("{options:?}"), &output.stderr);
+    }
+    // A hit stands in the way of a changed file: the line that says so.
+    run("5", "0", &[]);
+    fs::write(folder.join(odd), "6").expect("written");
+    let mut again = sandbox.command(tracerun_tests::tracerun());
+    let again =
+        again.args(["--", "sh", "-c", script]).arg(odd).args(["5", "0"]).output().expect("tracerun runs");
+    assert_plain("the line", &again.stderr);
+    let explained = sandbox.tracerun(["explain"]);
+    assert_plain("explain", explained.stdout.as_bytes());
 }

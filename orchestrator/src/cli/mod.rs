@@ -246,10 +246,18 @@ impl Place {
     }
 }
 
-/// Says a line on standard error, in one piece, since others may speak at the same time. That nobody hears it is no
-/// failure.
+/// Says a line on standard error, in one piece, since others may speak at the same time; names in it may hold anything, and a
+/// terminal obeys none of it. That nobody hears it is no failure.
 fn say(text: &str) {
-    let _ = io::stderr().write_all(format!("tracerun: {text}\n").as_bytes());
+    let mut line = String::from("tracerun: ");
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => line.push(character),
+            other if other.is_control() => line.extend(other.escape_default()),
+            other => line.push(other),
+        }
+    }
+    let _ = io::stderr().write_all((line + "\n").as_bytes());
 }
 
 /// Writes to standard output. A reader that goes away has read enough.

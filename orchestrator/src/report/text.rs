@@ -1,9 +1,10 @@
 //! A trace for people as lists: what was touched, in which way, by whom.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use shm_protocol::access::AccessKind;
+
+pub use crate::bytes::printable;
 
 use super::command_line;
 use crate::explain;
@@ -75,31 +76,6 @@ pub fn clipped(line: &str) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }
-}
-
-/// A path on one line of a terminal: control characters and what is not UTF-8 are escaped.
-#[must_use]
-pub fn printable(path: &[u8]) -> Cow<'_, str> {
-    let must_be_escaped = |character: char| character.is_control() || character == '\\';
-    if let Ok(path) = str::from_utf8(path)
-        && !path.contains(must_be_escaped)
-    {
-        return Cow::Borrowed(path);
-    }
-    let mut text = String::new();
-    for chunk in path.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if must_be_escaped(character) {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            text.extend(byte.escape_ascii().map(char::from));
-        }
-    }
-    Cow::Owned(text)
 }
 
 #[cfg(test)]
