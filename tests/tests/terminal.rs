@@ -278,6 +278,7 @@ fn a_live_view_keeps_out_of_what_a_command_draws_and_of_what_is_typed() {
     }
     let mut terminal = watched(&sandbox, &["-o", "report"], "echo ready; read line; echo got $line");
     terminal.shows("ready");
+    // It would be shown after a second; nothing tells that it is not.
     let started = std::time::Instant::now();
     while started.elapsed().as_millis() < 1500 {
         std::thread::yield_now();

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-use platform::process::HeldSignals;
+use platform::process::{CommandState, follow};
 
 use super::{Failure, print};
 
@@ -51,14 +51,17 @@ fn shows(text: &[u8], to: Stdio) -> bool {
     // Leave at once what fits the screen, pass colours on, leave the screen as it is.
     let unless_set = |name: &str, value: &str| env::var_os(name).unwrap_or_else(|| OsString::from(value));
     command.env("LESS", unless_set("LESS", "FRX")).env("LV", unless_set("LV", "-c"));
-    let Ok(mut pager) = command.spawn() else { return false };
-    // An interrupt is the pager's: it stops what less is doing. Without us, less would be left with a shell on one terminal. A
-    // program that is started while they are held would not get them either.
-    let held = HeldSignals::hold();
+    // An interrupt is the pager's: it stops what less is doing. Without us, less would be left with a shell on one terminal.
+    follow(CommandState::Starts);
+    let Ok(mut pager) = command.spawn() else {
+        follow(CommandState::Ended);
+        return false;
+    };
+    follow(CommandState::Runs(pager.id()));
     // One that is left before the end has shown enough.
     let _ = pager.stdin.take().map(|mut input| input.write_all(text));
     let ended = pager.wait();
-    drop(held);
+    follow(CommandState::Ended);
     // What a shell says of a command that is not there.
     !matches!(ended, Ok(status) if status.code() == Some(127))
 }
