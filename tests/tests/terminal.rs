@@ -287,11 +287,11 @@ fn a_live_view_keeps_out_of_what_a_command_draws_and_of_what_is_typed() {
     let shown = terminal.shows("got typed");
     assert!(shown.starts_with("\r\ntyped\r\n") && screen(&shown) == "\ntyped\ngot typed", "{shown:?}");
     terminal.ends();
-    for options in [["-q"], ["-o=report"]] {
+    for options in [&["-q", "-o=report"][..], &["-o=report"]] {
         if options == ["-o=report"] {
             sandbox.set("TERM", "dumb");
         }
-        let (shown, _) = watched(&sandbox, &options, waits).ends();
+        let (shown, _) = watched(&sandbox, options, waits).ends();
         assert!(!shown.contains("\x1b") && !shown.contains("sh -c 'a=0"), "{shown:?}");
     }
 }
