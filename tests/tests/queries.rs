@@ -112,6 +112,22 @@ fn a_pager_shows_on_a_terminal_what_is_longer_than_a_screen() {
 }
 
 #[test]
+fn command_lines_are_as_long_as_a_terminal_is_wide() {
+    let sandbox = Sandbox::new();
+    let long = "x".repeat(200);
+    sandbox.run(&["sh", "-c", "sh -c ': >out' \"$0\"; : $1", &long, "\u{e9}"]).assert_stored();
+    for line in ["show", "show --by process --path out", "who --why out"] {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        let (shown, _) = Terminal::run(command.args(line.split(' '))).ends();
+        let whole =
+            shown.lines().find(|shown| shown.contains("…")).unwrap_or_else(|| panic!("{line}: {shown}"));
+        // But for how long a process took, all is to the brim.
+        assert!((79..=80).contains(&whole.chars().count()), "{line}: {whole:?}");
+        assert!(sandbox.tracerun(line.split(' ')).stdout.contains(&format!("{}…", &long[..40])), "{line}");
+    }
+}
+
+#[test]
 fn less_leaves_at_once_what_fits_a_screen_and_an_interrupt_is_the_pagers() {
     let sandbox = ran();
     let list = |pager: Option<&str>| {

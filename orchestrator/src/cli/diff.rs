@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use platform::terminal::{OutputStream, columns};
 use serde_json::{Value, json};
 use shm_protocol::access::{AccessKind, Before};
 use shm_protocol::record::Exit;
@@ -220,7 +221,9 @@ impl Differences {
         let changed = self.outputs_changed.iter().map(|path| format!("~ {}", printable(path))).collect();
         part("outputs", paths(changed, &self.outputs));
         let [lost, gained] = &self.processes;
-        let line = |sign: char| move |line: &String| format!("{sign} {}", clipped(line));
+        let line = |sign: char| {
+            move |line: &String| format!("{sign} {}", clipped(line, 4, columns(OutputStream::Stdout)))
+        };
         let processes = [lost.iter().map(line('-')).collect(), gained.iter().map(line('+')).collect()];
         let [lost, gained] = processes;
         part("processes", [Vec::new(), lost, gained]);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use platform::terminal::{OutputStream, columns};
 use serde_json::json;
 use shm_protocol::record::Exit;
 use tracerun::cache::{Outcome, RunRecord};
@@ -32,7 +33,9 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
     let why = explain::sentences(&run.outcome);
     match &arguments.report.output {
         Some(path) => {
-            write_file(path, |file| super::trace::write(&trace, &arguments.report, &place.root, &why, file))?;
+            write_file(path, |file| {
+                super::trace::write(&trace, &arguments.report, &place.root, &why, None, file)
+            })?;
         }
         None => {
             let mut text = Vec::new();
@@ -42,7 +45,8 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
                     .iter()
                     .for_each(|one| text.extend_from_slice((explain::declared(one) + "\n").as_bytes()));
             }
-            super::trace::write(&trace, &arguments.report, &place.root, &why, &mut text)?;
+            let columns = columns(OutputStream::Stdout);
+            super::trace::write(&trace, &arguments.report, &place.root, &why, columns, &mut text)?;
             page(&text)?;
         }
     }

@@ -10,11 +10,13 @@ use std::thread;
 use globset::GlobBuilder;
 use platform::files;
 use platform::process::{StandardInput, follow, limits, standard_input, umask};
+use platform::terminal::{OutputStream, columns};
 use serde_json::Value;
 use shm_protocol::record::Exit;
 use tracerun::declarations::BadGlob;
 use tracerun::report;
 use tracerun::report::filter::Filter;
+use tracerun::report::text::Columns;
 use tracerun::run::{self, Following, RunError, Traced};
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::{LiveEvent, Trace};
@@ -41,20 +43,22 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
     filter.apply(&mut traced.trace);
     match output.zip(file) {
         Some((path, file)) => {
-            write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, &[], file));
+            write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, &[], None, file));
             if !common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
         }
         None if arguments.report.format == Format::Text => {
             let mut text = Vec::new();
-            write(&traced.trace, &arguments.report, &root, &[], &mut text)?;
+            let columns = columns(OutputStream::Stderr);
+            write(&traced.trace, &arguments.report, &root, &[], columns, &mut text)?;
             page_on_stderr(&text);
         }
         None => {
             let mut err = BufWriter::new(io::stderr().lock());
             // That nobody hears it is no failure of the command.
-            let _ = write(&traced.trace, &arguments.report, &root, &[], &mut err).and_then(|()| err.flush());
+            let _ = write(&traced.trace, &arguments.report, &root, &[], None, &mut err)
+                .and_then(|()| err.flush());
         }
     }
     // This process ends now: taking a hundred thousand paths apart first would take longer than that.
@@ -154,12 +158,14 @@ pub(super) fn filter(options: &ReportOptions, cwd: &Path) -> Result<Filter, Fail
     Ok(Filter { only: options.only.clone(), path, process: options.process.clone() })
 }
 
-/// Writes a trace of the project at `root`, of which only that is left which is to be seen; `why` it ran, in sentences.
+/// Writes a trace of the project at `root`, of which only that is left which is to be seen; `why` it ran, in
+/// sentences; for a terminal of so many columns.
 pub(super) fn write(
     trace: &Trace,
     options: &ReportOptions,
     root: &Path,
     why: &[String],
+    columns: Columns,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let root = &*files::bytes_of_path(root);
@@ -175,8 +181,8 @@ pub(super) fn write(
         Format::Dot => report::exports::dot(trace, root, out),
         Format::Depfile => report::depfile::write(trace, root, options.target.as_deref(), out),
         Format::Text => match options.by {
-            None if !options.is_filtered() => report::summary::write(trace, root, out),
-            Some(ViewArgument::Process) => report::tree::by_process(trace, out),
+            None if !options.is_filtered() => report::summary::write(trace, root, columns, out),
+            Some(ViewArgument::Process) => report::tree::by_process(trace, columns, out),
             Some(ViewArgument::Folder) => report::tree::by_folder(trace, out),
             None | Some(ViewArgument::Kind) => report::text::write(trace, out),
         },

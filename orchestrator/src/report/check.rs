@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shm_protocol::access::{AccessKind, Before};
 
 use super::command_line;
-use super::text::{clipped, printable};
+use super::text::{Columns, clipped, label_width, printable};
 use crate::bytes;
 use crate::declarations::{BadGlob, Globs};
 use crate::trace::{PathId, ProcessId, Trace};
@@ -190,16 +190,19 @@ impl Check {
         self.complete && self.findings.is_empty()
     }
 
-    /// For people; with `fix`, what to declare besides.
+    /// For people at a terminal of so many columns; with `fix`, what to declare besides.
     ///
     /// # Errors
     /// Of the writer.
-    pub fn text(&self, fix: bool, out: &mut impl Write) -> io::Result<()> {
+    pub fn text(&self, fix: bool, columns: Columns, out: &mut impl Write) -> io::Result<()> {
         for Finding { kind, path, process, command, .. } in &self.findings {
             write!(out, "{:<16}  {path}", kind.name())?;
             match process {
                 0 => writeln!(out)?,
-                process => writeln!(out, "  [{process}] {}", clipped(command))?,
+                process => {
+                    let beside = 16 + path.chars().count() + 4 + label_width(*process);
+                    writeln!(out, "  [{process}] {}", clipped(command, beside, columns))?;
+                }
             }
         }
         if fix {

@@ -66,16 +66,32 @@ pub fn headline(trace: &Trace) -> String {
     format!("{processes} {plural}; {paths}; {complete}")
 }
 
-/// How many characters of a command line are shown in a list.
-const LONGEST: usize = 100;
+/// How wide the terminal is that a text is for; `None` where it is for none, so that it is the same everywhere.
+pub type Columns = Option<u16>;
 
-/// A command line, which may be long, shortened.
+/// How many characters of a command line are shown in a list that is for no terminal.
+const LONGEST: usize = 100;
+/// How many are shown in any case.
+const SHORTEST: usize = 20;
+
+/// A command line, which may be long, shortened to what is left of a line in which so much else stands.
 #[must_use]
-pub fn clipped(line: &str) -> String {
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+pub fn clipped(line: &str, beside: usize, columns: Columns) -> String {
+    let longest =
+        columns.map_or(LONGEST, |columns| usize::from(columns).saturating_sub(beside).max(SHORTEST));
+    if line.chars().nth(longest).is_none() {
+        return line.to_owned();
     }
+    // Where there is a width, the sign that something is missing is within it.
+    let kept = if columns.is_some() { longest - 1 } else { longest };
+    let end = line.char_indices().nth(kept).map_or(line.len(), |(end, _)| end);
+    format!("{}…", &line[..end])
+}
+
+/// How many characters the number of a process takes in a list: `[12] `.
+#[must_use]
+pub fn label_width(id: ProcessId) -> usize {
+    id.checked_ilog10().unwrap_or_default() as usize + "[1] ".len()
 }
 
 #[cfg(test)]
