@@ -19,23 +19,9 @@ pub(super) fn page(text: &[u8]) -> Result<(), Failure> {
 pub(super) fn page_on_stderr(text: &[u8]) {
     let mut err = io::stderr();
     let is_seen = err.is_terminal() && io::stdin().is_terminal();
-    if !(is_seen && shows(text, err_stream())) {
+    if !(is_seen && shows(text, Stdio::from(io::stderr()))) {
         let _ = err.write_all(text).and_then(|()| err.flush());
     }
-}
-
-/// Standard error, for another program to write to.
-#[cfg(unix)]
-fn err_stream() -> Stdio {
-    use std::os::fd::AsFd;
-    io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::inherit(), Stdio::from)
-}
-
-/// Standard error, for another program to write to.
-#[cfg(windows)]
-fn err_stream() -> Stdio {
-    use std::os::windows::io::AsHandle;
-    io::stderr().as_handle().try_clone_to_owned().map_or_else(|_| Stdio::inherit(), Stdio::from)
 }
 
 /// Has a pager show it; `false` if there is none.
