@@ -239,6 +239,15 @@ fn ninja_rebuilds_by_a_depfile_when_it_should() {
 }
 
 #[test]
+fn a_depfile_that_can_not_be_written_is_a_failure() {
+    let sandbox = Sandbox::new();
+    sandbox.write("line\nbreak", "1");
+    let traced =
+        sandbox.tracerun(["trace", "--format", "depfile", "-o", "out.d", "--", "cat", "line\nbreak"]);
+    assert!(traced.status == 125 && traced.stderr.contains("line break"), "{traced:?}");
+}
+
+#[test]
 fn make_understands_a_depfile() {
     if !have("make") {
         return;

@@ -287,13 +287,15 @@ fn write_file(
     written.map_err(|source| Failure::File { path: path.to_owned(), source })
 }
 
-/// Writes what came of a command, which has run, to a file opened before; the exit status is the command's, even if
-/// that fails.
-fn write_to(path: &Path, file: File, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
+/// Writes what came of a command, which has run, to a file opened before; whether that worked. The exit status is the
+/// command's all the same, but where others would rely on the file.
+fn write_to(path: &Path, file: File, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> bool {
     let mut file = BufWriter::with_capacity(BUFFER, file);
-    if let Err(error) = write(&mut file).and_then(|()| file.flush()) {
+    let written = write(&mut file).and_then(|()| file.flush());
+    if let Err(error) = &written {
         say(&format!("{}: {error}", path.display()));
     }
+    written.is_ok()
 }
 
 /// A duration as people read it: `1.2 s`, `340 ms`, `2 min 5 s`.

@@ -24,7 +24,7 @@ use tracerun::trace::{LiveEvent, Trace};
 use super::arguments::{CaptureOptions, Common, Format, ReportOptions, TraceArguments, ViewArgument};
 use super::live_view::LiveView;
 use super::pager::page_on_stderr;
-use super::{Failure, Place, create_file, say, write_to};
+use super::{FAILED, Failure, Place, create_file, say, write_to};
 
 pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
@@ -43,7 +43,12 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
     filter.apply(&mut traced.trace);
     match output.zip(file) {
         Some((path, file)) => {
-            write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, &[], None, file));
+            let written =
+                write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, &[], None, file));
+            // Who builds by a file without prerequisites does not build again when they change.
+            if !written && arguments.report.format == Format::Depfile && traced.exit == Exit::Code(0) {
+                traced.exit = FAILED;
+            }
             if !common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
