@@ -123,24 +123,27 @@ fn unpaired<T, K: Ord, C: IntoIterator<Item = T> + FromIterator<T>>(
 /// How many characters mkstemp(3) makes up.
 const MADE_UP: usize = 6;
 
-/// A text in which names that somebody made up for temporary files, or besides in `folders`, are all the same:
-/// `/tmp/ccXK8mJO.s` is `/tmp/*.s`.
-fn unnamed(text: &str, folders: &[&str]) -> String {
+/// A text in which names that somebody made up for temporary files are all the same: `/tmp/ccXK8mJO.s` is `/tmp/cc*.s`. With
+/// `everywhere`, names in other folders too that are hardly anything else.
+fn unnamed(text: &str, everywhere: bool) -> String {
     let temporary = std::env::temp_dir();
     let temporary = format!("{}/", temporary.to_string_lossy().trim_end_matches('/'));
-    [&*temporary, "/tmp/"].iter().chain(folders).fold(text.to_owned(), |text, folder| {
+    let folders = [(&*temporary, false), ("/tmp/", false), ("/", true)];
+    let folders = folders.iter().filter(|(_, others)| everywhere || !others);
+    folders.fold(text.to_owned(), |text, (folder, others)| {
         let mut parts = text.split(folder);
         let first = parts.next().unwrap_or_default().to_owned();
         parts.fold(first, |before, part| {
             let is_name = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == '-';
             let end = part.find(|one| !is_name(one)).unwrap_or(part.len());
-            let last = &part[end.saturating_sub(MADE_UP)..end];
-            // Six characters of any kind are hardly ever all small; those of words mostly are.
-            let is_made_up = end >= MADE_UP
+            let start = end.saturating_sub(MADE_UP);
+            let last = &part[start..end];
+            // Six characters of any kind are seldom all small; those of words mostly are.
+            let is_made_up = last.len() == MADE_UP
                 && last.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                && last.bytes().any(|byte| !byte.is_ascii_lowercase());
-            let name = if is_made_up { "*" } else { &part[..end] };
-            before + folder + name + &part[end..]
+                && (!others || last.bytes().any(|byte| !byte.is_ascii_lowercase()));
+            let (name, last) = if is_made_up { (&part[..start], "*") } else { (&part[..end], "") };
+            before + folder + name + last + &part[end..]
         })
     })
 }
@@ -159,10 +162,10 @@ impl Differences {
         let as_kept = before.kept.is_some() && after.kept.is_some();
         let both = |observes| {
             let (one, other) = (before.accesses(as_kept, observes), after.accesses(as_kept, observes));
-            let name = |(path, kind): &(Bytes, AccessKind)| {
-                // Where a name was looked for that nobody has, it was to be a new one.
-                let everywhere = *kind == AccessKind::Missing;
-                (unnamed(&path.text(), if everywhere { &["/"] } else { &[] }), *kind)
+            // A name was made up that was looked for so that nobody has it. What was there had a name of its own.
+            let name = |(path, kind): &(Bytes, AccessKind)| match kind {
+                AccessKind::Missing => (unnamed(&path.text(), true), *kind),
+                _ => (path.text().into_owned(), *kind),
             };
             unpaired([&one - &other, &other - &one], name)
         };
@@ -187,7 +190,9 @@ impl Differences {
             changed,
             outputs: both(false),
             outputs_changed,
-            processes: unpaired([more(&one, &other), more(&other, &one)], |line: &String| unnamed(line, &[])),
+            processes: unpaired([more(&one, &other), more(&other, &one)], |line: &String| {
+                unnamed(line, false)
+            }),
         }
     }
 
@@ -263,14 +268,14 @@ mod tests {
     #[test]
     fn temporary_files_have_no_names_of_their_own() {
         for (text, plain) in [
-            ("as -o a.o /tmp/ccXK8mJO.s", "as -o a.o /tmp/*.s"),
-            ("/tmp/project/a /tmp/a", "/tmp/project/a /tmp/a"),
-            ("-fresolution=/tmp/cc3St93s.res", "-fresolution=/tmp/*.res"),
+            ("as -o a.o /tmp/ccXK8mJO.s", "as -o a.o /tmp/cc*.s"),
+            ("/tmp/src/a /tmp/a", "/tmp/src/a /tmp/a"),
+            ("-fresolution=/tmp/ccwbdqfc.res", "-fresolution=/tmp/cc*.res"),
             ("/p/stKgaM0N", "/p/stKgaM0N"),
         ] {
-            assert_eq!(unnamed(text, &[]), plain);
+            assert_eq!(unnamed(text, false), plain);
         }
-        assert_eq!(unnamed("/p/stKgaM0N", &["/"]), "/p/*");
+        assert_eq!(unnamed("/p/stKgaM0N /project/header", true), "/p/st* /project/header");
     }
 
     #[test]
