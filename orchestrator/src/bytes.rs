@@ -21,7 +21,7 @@ impl Bytes {
         files::path_of(&self.0)
     }
 
-    /// The text for people: what is not UTF-8 is replaced.
+    /// The text, for programs: what is not UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
@@ -32,6 +32,12 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
@@ -66,9 +72,10 @@ impl From<&Path> for Bytes {
     }
 }
 
+/// On one line of a terminal, as by [`printable`].
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        f.write_str(&printable(&self.0))
     }
 }
 
@@ -148,6 +155,31 @@ pub fn is_within(path: &[u8], folder: &[u8]) -> bool {
 /// `path` and the directories above it, up to and with the root.
 pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(Some(path), |path| parent(path))
+}
+
+/// A path on one line of a terminal: control characters and what is not UTF-8 are escaped.
+#[must_use]
+pub fn printable(path: &[u8]) -> Cow<'_, str> {
+    let must_be_escaped = |character: char| character.is_control() || character == '\\';
+    if let Ok(path) = str::from_utf8(path)
+        && !path.contains(must_be_escaped)
+    {
+        return Cow::Borrowed(path);
+    }
+    let mut text = String::new();
+    for chunk in path.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if must_be_escaped(character) {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.extend(byte.escape_ascii().map(char::from));
+        }
+    }
+    Cow::Owned(text)
 }
 
 #[cfg(test)]

@@ -375,7 +375,9 @@ pub fn declared(declared: &Declared) -> String {
         Statement::IgnoreInput(path) => format!("to ignore what is read under {}", printable(path)),
         Statement::IgnoreOutput(path) => format!("to ignore what is written under {}", printable(path)),
         Statement::DisableCache => "not to be cached".to_owned(),
-        Statement::Track(query) => format!("for variable {query}, which counts"),
+        Statement::Track(query) => {
+            format!("for variable {}, which counts", printable(query.to_string().as_bytes()))
+        }
     };
     format!("{} asked {what}", process(&declared.by))
 }

@@ -183,7 +183,10 @@ impl From<Writer> for Stdio {
 #[derive(Default)]
 struct Kept {
     chunks: Vec<OutputChunk>,
+    /// Bytes that were passed on, kept or not.
     length: usize,
+    /// Bytes that are kept: all, or else none.
+    at_most: usize,
     refused: Option<io::ErrorKind>,
 }
 
@@ -196,11 +199,38 @@ impl Tee {
     /// # Errors
     /// No pipe or thread can be had.
     pub fn start(leads: &Terminal, passage: &Passage, is_relayed: bool) -> io::Result<(Self, Stdio, Stdio)> {
-        let (kept, mark, typed) = (Arc::default(), Arc::default(), Arc::default());
-        let mut tee = Self { kept, mark, pipes: Vec::new(), is_relayed, typed };
+        let mut tee = Self::new(AT_MOST, is_relayed);
         let out = tee.open(Stream::Stdout, leads.stdout, passage)?;
         let err = if leads.one { out.try_clone()? } else { tee.open(Stream::Stderr, leads.stderr, passage)? };
         Ok((tee, out.into(), err.into()))
+    }
+
+    /// Terminals before those of this process, for a command whose output nobody keeps; other streams are inherited. `None`
+    /// where no terminal can be had.
+    #[must_use]
+    pub fn before_terminals(leads: &Terminal, passage: &Passage) -> Option<(Self, Stdio, Stdio)> {
+        let mut tee = Self::new(0, true);
+        let mut open = |stream, is_terminal| match is_terminal {
+            true => tee.open_terminal(stream, passage).map(Some),
+            false => Some(None),
+        };
+        let out = open(Stream::Stdout, leads.stdout)?;
+        let err = match &out {
+            Some(out) if leads.one => Some(out.try_clone().ok()?),
+            _ => open(Stream::Stderr, leads.stderr)?,
+        };
+        let stdio = |writer: Option<Writer>| writer.map_or_else(Stdio::inherit, Stdio::from);
+        Some((tee, stdio(out), stdio(err)))
+    }
+
+    fn new(at_most: usize, is_relayed: bool) -> Self {
+        let kept = Arc::new(Mutex::new(Kept { at_most, ..Kept::default() }));
+        Self { kept, mark: Arc::default(), pipes: Vec::new(), is_relayed, typed: Arc::default() }
+    }
+
+    fn open_terminal(&mut self, stream: Stream, passage: &Passage) -> Option<Writer> {
+        let (reader, writer, source) = terminal::like(own(stream), Arc::clone(&self.typed)).ok()?;
+        self.drain(stream, reader, source, Writer::Terminal(writer), passage).ok()
     }
 
     fn open(&mut self, stream: Stream, is_terminal: bool, passage: &Passage) -> io::Result<Writer> {
@@ -277,7 +307,7 @@ impl Tee {
             Output::Lost(TerminalLoss::StillOpen)
         } else if self.typed.load(Ordering::Relaxed) {
             Output::Lost(TerminalLoss::Typed)
-        } else if kept.length > AT_MOST {
+        } else if kept.length > kept.at_most {
             Output::Lost(TerminalLoss::TooLong)
         } else {
             Output::Whole(kept.chunks)
@@ -377,7 +407,7 @@ impl Drain {
 impl Kept {
     fn add(&mut self, stream: Stream, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len());
-        if self.length > AT_MOST {
+        if self.length > self.at_most {
             self.chunks = Vec::new();
             return;
         }

@@ -35,6 +35,24 @@ pub fn like(
     os::terminal::like(stream, typed)
 }
 
+/// How many columns the terminal has that `stream` of this process is; `None` if it is none, or does not say.
+#[must_use]
+pub fn columns(stream: OutputStream) -> Option<u16> {
+    os::terminal::columns(stream)
+}
+
+/// Whether what this process writes to the terminal that `stream` is comes to nobody unasked: it is not in the background.
+#[must_use]
+pub fn is_foreground(stream: OutputStream) -> bool {
+    os::terminal::is_foreground(stream)
+}
+
+/// Whether another process waits for what is typed at the terminal that `stream` of this process is. Looks at all processes.
+#[must_use]
+pub fn is_awaited(stream: OutputStream) -> bool {
+    os::terminal::is_awaited(stream)
+}
+
 /// The terminals that the standard streams of this process are, marked so that it shows whether somebody reads from them.
 #[derive(Debug, Default)]
 pub struct ReadMarks(os::read_marks::ReadMarks);

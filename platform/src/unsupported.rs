@@ -143,6 +143,18 @@ pub(crate) mod terminal {
     pub(crate) fn like(_: OutputStream, _: Arc<AtomicBool>) -> io::Result<(io::Empty, File, Source)> {
         Err(super::unsupported())
     }
+
+    pub(crate) fn columns(_: OutputStream) -> Option<u16> {
+        None
+    }
+
+    pub(crate) fn is_foreground(_: OutputStream) -> bool {
+        true
+    }
+
+    pub(crate) fn is_awaited(_: OutputStream) -> bool {
+        false
+    }
 }
 
 #[cfg(not(target_os = "macos"))]

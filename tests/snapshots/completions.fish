@@ -182,7 +182,7 @@ ptrace\t'Every system call stopped by ptrace: complete, and slow'
 preload\t'The preload library alone: never complete'"
 complete -c tracerun -n "__fish_tracerun_using_subcommand check" -l inputs -d 'What CMD may read' -r
 complete -c tracerun -n "__fish_tracerun_using_subcommand check" -l outputs -d 'What CMD may write' -r
-complete -c tracerun -n "__fish_tracerun_using_subcommand check" -l from -d 'What the configuration of a task runner declares, besides: turbo#TASK or nx#TARGET' -r
+complete -c tracerun -n "__fish_tracerun_using_subcommand check" -l from -d 'What the configuration of a task runner declares, besides: turbo#TASK, nx#TARGET, moon#TASK or vite#TASK' -r
 complete -c tracerun -n "__fish_tracerun_using_subcommand check" -l format -d 'The form of the findings' -r -f -a "text\t'For people'
 json\t'One JSON object'
 sarif\t'SARIF 2.1.0, for code scanning'

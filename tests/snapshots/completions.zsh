@@ -222,7 +222,7 @@ ptrace\:"Every system call stopped by ptrace\: complete, and slow"
 preload\:"The preload library alone\: never complete"))' \
 '*--inputs=[What CMD may read]:GLOB:_default' \
 '*--outputs=[What CMD may write]:GLOB:_default' \
-'--from=[What the configuration of a task runner declares, besides\: turbo#TASK or nx#TARGET]:TOOL#TASK:_default' \
+'--from=[What the configuration of a task runner declares, besides\: turbo#TASK, nx#TARGET, moon#TASK or vite#TASK]:TOOL#TASK:_default' \
 '--format=[The form of the findings]:FORMAT:((text\:"For people"
 json\:"One JSON object"
 sarif\:"SARIF 2.1.0, for code scanning"

@@ -1,7 +1,11 @@
 //! `tracerun check`: what is declared of a command against what it does.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use serde_json::Value;
 use tracerun_tests::sandbox::{Ran, Sandbox};
+use tracerun_tests::{fixture, have};
 
 /// What a package of a monorepo builds itself with: it reads a file that its declarations forget.
 const BUILD: &str = "mkdir -p dist; cat src/main.js ../../shared.json src/main.js >dist/out.js; \
@@ -93,6 +97,88 @@ fn what_nx_declares_is_understood_with_its_named_inputs_and_defaults() {
 }
 
 #[test]
+fn what_moon_makes_of_tokens_file_groups_and_inheritance_is_asked_of_moon() {
+    let Some(runners) = fixture("runners/node_modules/@moonrepo") else { return };
+    if !have("git") {
+        return;
+    }
+    let sandbox = monorepo();
+    fs::create_dir_all(sandbox.path("node_modules/.bin")).expect("made");
+    symlink(runners.join("core-linux-x64-gnu/moon"), sandbox.path("node_modules/.bin/moon")).expect("made");
+    sandbox.write(".moon/workspace.yml", "projects: ['packages/*']\n");
+    sandbox.write(
+        ".moon/tasks/all.yml",
+        "implicitInputs: ['package.json']\nfileGroups:\n  sources: ['lib/**/*']\n",
+    );
+    sandbox.write(
+        "packages/app/moon.yml",
+        "language: unknown\nfileGroups:\n  sources: ['src/**/*', '!src/**/*.test.js']\ntasks:\n  build:\n    command: sh build.sh\n    \
+         inputs: ['@globs(sources)', '$HOME']\n    outputs: ['dist']\n",
+    );
+    // moon wants a commit to be there.
+    fs::remove_dir(sandbox.path(".git")).expect("it is empty");
+    for line in ["init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"] {
+        let status = sandbox.command("git").args(line.split(' ')).status().expect("git runs");
+        assert!(status.success(), "{line}");
+    }
+    let found = check(&sandbox, &["--from", "moon#build"], BUILD);
+    let findings: Vec<&str> = found.stderr.lines().filter(|line| line.starts_with("un")).collect();
+    let [read, groups, manifest] = findings[..] else { panic!("{found:?}") };
+    assert!(read.starts_with("undeclared read   ../../shared.json  ["), "{found:?}");
+    // Groups of the workspace and of the project add up, as moon has it.
+    assert!(groups.starts_with("unused input") && groups.ends_with("packages/app/lib/**/*"), "{found:?}");
+    assert!(
+        manifest.starts_with("unused input") && manifest.ends_with("packages/app/package.json"),
+        "{found:?}"
+    );
+    let script = format!("{BUILD}; cat package.json src/a.test.js");
+    sandbox.write("packages/app/src/a.test.js", "");
+    let found = check(&sandbox, &["--from", "moon#app:build"], &script);
+    assert!(found.stderr.contains("undeclared read   src/a.test.js"), "{found:?}");
+    let none = check(&sandbox, &["--from", "moon#deploy"], "true");
+    assert!(none.status == 125 && none.stderr.contains("Unknown task deploy"), "{none:?}");
+}
+
+#[test]
+fn the_configuration_of_vite_task_is_loaded_by_the_projects_own_vite() {
+    let Some(modules) = fixture("web/node_modules") else { return };
+    if !have("node") {
+        return;
+    }
+    let sandbox = monorepo();
+    symlink(modules, sandbox.path("node_modules")).expect("made");
+    sandbox.write("pnpm-workspace.yaml", "packages: ['packages/*']\n");
+    sandbox.write(
+        "packages/app/vite.config.ts",
+        "const sources: string[] = ['src/**', '!src/**/*.md']\n\
+         export default () => ({ run: { tasks: {\n\
+           build: { command: 'sh build.sh', cache: { input: sources, output: ['dist/**'] } },\n\
+           old: { command: 'sh build.sh', input: [...sources, { pattern: 'shared.json', base: 'workspace' }], output: ['dist/**', 'none/**'] },\n\
+           tracked: { command: 'sh build.sh' },\n\
+         } } })\n",
+    );
+    let found = check(&sandbox, &["--from", "vite#build"], BUILD);
+    let findings: Vec<&str> = found.stderr.lines().filter(|line| line.starts_with("un")).collect();
+    let [read] = findings[..] else { panic!("{found:?}") };
+    assert!(read.starts_with("undeclared read   ../../shared.json  ["), "{found:?}");
+    let old = check(&sandbox, &["--from", "vite#old"], BUILD);
+    let findings: Vec<&str> = old.stderr.lines().filter(|line| line.starts_with("un")).collect();
+    let [unused] = findings[..] else { panic!("{old:?}") };
+    assert!(unused.starts_with("unused output") && unused.ends_with("none/**"), "{old:?}");
+    assert_eq!(check(&sandbox, &["--from", "vite#tracked"], BUILD).status, 0);
+    let none = check(&sandbox, &["--from", "vite#deploy"], "true");
+    assert!(none.status == 125 && none.stderr.contains("no such task in run.tasks"), "{none:?}");
+}
+
+#[test]
+fn a_manifest_that_turborepo_counts_by_itself_is_declared() {
+    let sandbox = monorepo();
+    let script = format!("{BUILD}; cat package.json");
+    let passed = check(&sandbox, &["--from", "turbo#build", "--inputs", "../../shared.json"], &script);
+    assert_eq!(passed.status, 0, "{passed:?}");
+}
+
+#[test]
 fn writes_and_what_nothing_uses_are_found_too_in_every_form() {
     let sandbox = monorepo();
     let script = "cat src/main.js >out,1.js; rm -f package.json";
@@ -133,7 +219,7 @@ fn the_status_of_a_command_that_fails_is_its_own_and_bad_declarations_are_told()
     assert_eq!(check(&sandbox, &[], "cat src/main.js; exit 7").status, 7);
     for (options, said) in [
         (["--from", "turbo#deploy"], "no turbo.json from here up to the root has this task"),
-        (["--from", "make"], "it is of the form turbo#TASK or nx#TARGET"),
+        (["--from", "make"], "it is of the form turbo#TASK, nx#TARGET, moon#TASK or vite#TASK"),
         (["--inputs", "a{"], "a{"),
     ] {
         let refused = check(&sandbox, &options, "true");

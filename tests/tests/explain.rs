@@ -77,6 +77,23 @@ fn a_miss_tells_what_changed_how_who_used_it_and_against_which_run() {
 }
 
 #[test]
+fn a_miss_is_compared_with_the_nearest_of_the_runs_before() {
+    let sandbox = Sandbox::new();
+    let script = ["sh", "-c", "cat a b"];
+    for (a, b) in [("1", "1"), ("other", "1"), ("1", "1"), ("1", "another")] {
+        sandbox.write("a", a);
+        sandbox.write("b", b);
+        let ran = sandbox.run(&script);
+        if (a, b) != ("1", "another") {
+            continue;
+        }
+        let reasons = reasons(&sandbox);
+        let [reason] = &reasons[..] else { panic!("{reasons:?} {ran:?}") };
+        assert!(reason["path"].as_str().is_some_and(|path| path.ends_with("/b")), "{reason}");
+    }
+}
+
+#[test]
 fn a_variable_a_setting_and_an_argument_are_named() {
     let mut sandbox = project();
     sandbox.set("TOKEN", "secret");

@@ -37,3 +37,20 @@ fn the_html_report_is_read_in_a_browser() {
     let read = browser.output().expect("node runs");
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }
+
+#[test]
+fn a_report_of_500_processes_is_below_two_megabytes() {
+    let sandbox = Sandbox::new();
+    for number in 0..100 {
+        sandbox.write(&format!("src/some/component-{number}/index.ts"), "1");
+    }
+    let report = sandbox.top().join("report.html");
+    let script = "i=0; while [ $i -lt 250 ]; do cat src/some/*/index.ts >\"out-$i\"; i=$((i+1)); done";
+    let line = ["trace", "--format", "html", "-o", report.to_str().expect("text"), "--", "sh", "-c", script];
+    let traced = sandbox.tracerun(line);
+    assert_eq!(traced.status, 0, "{traced:?}");
+    let processes = traced.stderr.strip_prefix("tracerun: ").and_then(|told| told.split(' ').next());
+    assert!(processes.and_then(|count| count.parse::<u32>().ok()) >= Some(500), "{traced:?}");
+    let size = fs::metadata(&report).expect("there").len();
+    assert!(size < 2_000_000, "{size} bytes");
+}

@@ -1,11 +1,14 @@
-//! Looking at runs: the summary and the views of a trace, who touched a path, and exports that other programs read.
+//! Looking at runs: the summary and the views of a trace, who touched a path, and how a terminal shows it.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::process::Command;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Output;
 
 use serde_json::Value;
 use tracerun_tests::have;
 use tracerun_tests::sandbox::Sandbox;
+use tracerun_tests::terminal::Terminal;
 
 const SCRIPT: &str = "cat src/a > out; test -e src/gone; ls src >/dev/null; grep -c . src/a /etc/hostname";
 
@@ -72,121 +75,138 @@ fn who_touched_a_path_is_one_question() {
 }
 
 #[test]
-fn exports_are_what_other_programs_expect() {
+fn a_pager_shows_on_a_terminal_what_is_longer_than_a_screen() {
     let sandbox = ran();
-    let json = |format: &str| -> Value {
-        serde_json::from_str(&told(&sandbox, &["show", "--format", format])).expect("JSON")
+    let shown = |variables: &[(&str, &str)], arguments: &[&str]| -> String {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        command.env("TERM", "xterm").envs(variables.iter().copied());
+        let (shown, status) = Terminal::run(command.args(arguments)).ends();
+        assert!(status.success(), "{status:?} {shown}");
+        shown
     };
-    let events = json("perfetto")["traceEvents"].as_array().expect("a list").clone();
-    let named = |name: &str| events.iter().any(|event| event["ph"] == "X" && event["name"] == name);
-    assert!(named("sh") && named("cat") && named("grep"));
-    let bill = json("cyclonedx");
-    let components = bill["components"].as_array().expect("a list");
-    let source =
-        components.iter().find(|one| one["name"].as_str().is_some_and(|name| name.ends_with("/src/a")));
-    let digest = source.expect("an input")["hashes"][0]["content"].as_str().expect("a digest").to_owned();
-    assert!(digest.len() == 64 && bill["bomFormat"] == "CycloneDX", "{digest}");
-    let dot = told(&sandbox, &["show", "--format", "dot"]);
-    assert!(dot.starts_with("digraph ") && dot.contains("label=\"src/a\"") && dot.ends_with("}\n"), "{dot}");
-}
-
-#[test]
-fn compiler_calls_are_found_in_a_build() {
-    if !have("gcc") || !have("make") {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    sandbox.write("a b.c", "int main(void) { return 0; }\n");
-    sandbox.write("Makefile", "all: ; gcc -DX='\"1\"' -c -o a.o 'a b.c'; gcc -o a a.o\n");
-    sandbox.run(&["make"]).assert_stored();
-    let commands: Value =
-        serde_json::from_str(&told(&sandbox, &["show", "--format", "compile-commands"])).expect("JSON");
-    let [command] = &commands.as_array().expect("a list")[..] else { panic!("{commands}") };
-    assert_eq!(command["file"], "a b.c");
-    assert_eq!(command["output"], "a.o");
-    assert_eq!(command["arguments"][1], "-DX=\"1\"");
-    assert_eq!(command["directory"], sandbox.path("").to_str().expect("UTF-8").trim_end_matches('/'));
-}
-
-#[test]
-fn ninja_rebuilds_by_a_depfile_when_it_should() {
-    if !have("ninja") {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let tracerun = tracerun_tests::tracerun();
-    sandbox.write(
-        "src/main.c",
-        "#include \"one two.h\"\n#include <found.h>\nint main(void) { return A + B; }\n",
+    let folders = ["show", "--by", "folder"];
+    let paged = shown(&[("PAGER", "sed 's/^/paged: /'; echo $LESS; echo last")], &folders);
+    assert!(
+        paged.lines().all(|line| line.starts_with("paged: ") || line == "FRX" || line == "last"),
+        "{paged}"
     );
-    sandbox.write("src/one two.h", "#define A 0\n");
-    sandbox.write("late/found.h", "#define B 0\n");
-    sandbox.write("early/other.h", "");
-    sandbox.write(
-        "build.ninja",
-        format!(
-            "rule cc\n  command = {} trace -q --format depfile --target $out -o $out.d -- cc -Iearly -Ilate -c -o $out $in\n  \
-             deps = gcc\n  depfile = $out.d\nbuild obj/main.o: cc src/main.c\n",
-            tracerun.display()
-        ),
+    assert!(paged.ends_with("FRX\r\nlast\r\n") && paged.lines().count() > 24, "{paged}");
+    // What comes first counts; nothing, or cat, is no pager; and what can't be run, or has read enough, is no failure.
+    let named = [("PAGER", "echo no"), ("TRACERUN_PAGER", "echo yes"), ("LESS", "M")];
+    assert_eq!(shown(&named, &folders), "yes\r\n");
+    let plain = sandbox.tracerun(folders).stdout.replace('\n', "\r\n");
+    for pager in ["", "cat"] {
+        assert_eq!(shown(&[("PAGER", pager)], &folders), plain);
+    }
+    assert!(shown(&[("PAGER", "no-such-pager")], &folders).ends_with(&plain));
+    assert_eq!(shown(&[("PAGER", "true")], &folders), "");
+    assert_eq!(shown(&[("PAGER", "echo no"), ("TERM", "dumb")], &folders), plain);
+    // The report of a trace goes to standard error.
+    let traced = shown(
+        &[("PAGER", "sed 's/^/paged: /'")],
+        &["trace", "--by", "kind", "--only", "write", "--", "sh", "-c", "echo own; : > made"],
     );
-    let built = || -> bool {
-        let output = sandbox.command("ninja").output().expect("ninja runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{text}");
-        !text.contains("no work to do")
-    };
-    assert!(built());
-    assert!(!built());
-    sandbox.write("src/unrelated.h", "");
-    sandbox.write("src/one two.h", "#define A 1\n");
-    assert!(built());
-    assert!(!built());
-    sandbox.write("early/found.h", "#define B 2\n");
-    assert!(built());
-    assert!(!built());
-    fs::remove_file(sandbox.path("early/found.h")).expect("there");
-    assert!(built());
+    assert!(traced.starts_with("own\r\n") && traced.contains("\r\npaged: write   "), "{traced}");
+    let piped = sandbox.command(tracerun_tests::tracerun()).env("PAGER", "echo no").args(folders).output();
+    assert_eq!(String::from_utf8_lossy(&piped.expect("tracerun runs").stdout).replace('\n', "\r\n"), plain);
 }
 
 #[test]
-fn make_understands_a_depfile() {
-    if !have("make") {
-        return;
-    }
+fn command_lines_are_as_long_as_a_terminal_is_wide() {
     let sandbox = Sandbox::new();
-    for name in ["a b", "c#d", "e$f"] {
-        sandbox.write(name, "1");
+    let long = "x".repeat(200);
+    sandbox.run(&["sh", "-c", "sh -c ': >out' \"$0\"; : $1", &long, "\u{e9}"]).assert_stored();
+    for line in ["show", "show --by process --path out", "who --why out"] {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        let (shown, _) = Terminal::run(command.args(line.split(' '))).ends();
+        let whole =
+            shown.lines().find(|shown| shown.contains("…")).unwrap_or_else(|| panic!("{line}: {shown}"));
+        // But for how long a process took, all is to the brim.
+        assert!((79..=80).contains(&whole.chars().count()), "{line}: {whole:?}");
+        assert!(sandbox.tracerun(line.split(' ')).stdout.contains(&format!("{}…", &long[..40])), "{line}");
     }
-    let depfile = sandbox.path("out.d");
-    let depfile = depfile.to_str().expect("UTF-8");
-    let traced = ["trace", "-q", "--format", "depfile", "-o", depfile, "--"];
-    let script = ["sh", "-c", "cat 'a b' 'c#d' 'e$f' > out"];
-    assert_eq!(sandbox.tracerun([&traced[..], &script].concat()).status, 0);
-    sandbox.write("Makefile", "out: ; @echo made; touch out\ninclude out.d\n");
-    let make = || -> bool {
-        let output = Command::new("make").current_dir(sandbox.path("")).output().expect("make runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{output:?}");
-        text.contains("made")
+}
+
+#[test]
+fn less_leaves_at_once_what_fits_a_screen_and_an_interrupt_is_the_pagers() {
+    let sandbox = ran();
+    let list = |pager: Option<&str>| {
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        command.env("TERM", "xterm").envs(pager.map(|pager| ("PAGER", pager)));
+        Terminal::run(command.arg("list"))
     };
-    make();
-    assert!(!make());
-    for name in ["a b", "c#d", "e$f"] {
-        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
-        fs::File::options()
-            .write(true)
-            .open(sandbox.path(name))
-            .expect("there")
-            .set_modified(later)
-            .expect("set");
-        assert!(make(), "{name}");
-        let earlier = std::time::SystemTime::UNIX_EPOCH;
-        fs::File::options()
-            .write(true)
-            .open(sandbox.path(name))
-            .expect("there")
-            .set_modified(earlier)
-            .expect("set");
+    if have("less") {
+        let (shown, status) = list(None).ends();
+        assert!(shown.contains("miss  ") && status.success(), "{shown:?}");
     }
+    let waits = "trap 'echo interrupted; exit' INT; echo ready; while :; do :; done";
+    let mut terminal = list(Some(waits));
+    terminal.shows("ready");
+    terminal.types("\x03");
+    terminal.shows("interrupted");
+    assert!(terminal.ends().1.success());
+}
+
+#[test]
+fn what_is_told_never_holds_what_a_terminal_would_obey() {
+    let sandbox = Sandbox::new();
+    let odd = OsStr::from_bytes(b"o\x1b]0;title\x07\nd\xffd\xc2\x9b31m");
+    let folder = sandbox.path("").join(odd);
+    fs::create_dir(&folder).expect("made");
+    fs::write(folder.join(odd), "1").expect("written");
+    let script = "cat \"$0/$0\"; ls \"$0\" >list; test -e \"$0-\"; echo \"$1\" >\"made$0\"; exit $2";
+    let run = |content: &str, status: &str, options: &[&str]| -> Output {
+        fs::write(folder.join(odd), content).expect("written");
+        let mut command = sandbox.command(tracerun_tests::tracerun());
+        command.args(options).args(["--", "sh", "-c", script]).arg(odd).args([content, status]);
+        command.output().expect("tracerun runs")
+    };
+    let assert_plain = |what: &str, text: &[u8]| {
+        let text = str::from_utf8(text).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let obeyed = text.chars().find(|one| one.is_control() && *one != '\n');
+        assert!(obeyed.is_none() && text.contains("o\\"), "{what}: {obeyed:?} in {text:?}");
+    };
+    for (content, status) in [("1", "0"), ("1", "0"), ("2", "0"), ("3", "4")] {
+        run(content, status, &[]);
+        // A file that is another, of the same command.
+        fs::write(folder.join(odd), "other").expect("written");
+        let arguments = [OsStr::new("--"), OsStr::new("cat"), OsStr::new("made"), odd];
+        let dry = sandbox.command(tracerun_tests::tracerun()).arg("--dry-run").args(arguments).output();
+        assert!(str::from_utf8(&dry.expect("tracerun runs").stdout).is_ok());
+        for line in [
+            "list",
+            "show",
+            "show --by process",
+            "show --by folder",
+            "show --by kind",
+            "explain",
+            "who list --why",
+            "diff last last~1",
+        ] {
+            let told = sandbox.tracerun(line.split(' '));
+            if !told.stdout.is_empty() && line != "diff last last~1" || told.stdout.contains("d") {
+                assert_plain(line, told.stdout.as_bytes());
+            }
+        }
+    }
+    let who = sandbox.command(tracerun_tests::tracerun()).arg("who").arg(folder.join(odd)).output();
+    assert_plain("who", &who.expect("tracerun runs").stdout);
+    for options in [
+        &["trace"][..],
+        &["trace", "--by", "kind"],
+        &["check", "--inputs", "none"],
+        &["check", "--inputs", "none", "--format", "github"],
+    ] {
+        let output = run("4", "0", options);
+        assert_plain(&format!("{options:?}"), &output.stderr);
+    }
+    // A hit stands in the way of a changed file: the line that says so.
+    run("5", "0", &[]);
+    fs::write(folder.join(odd), "6").expect("written");
+    let mut again = sandbox.command(tracerun_tests::tracerun());
+    let again =
+        again.args(["--", "sh", "-c", script]).arg(odd).args(["5", "0"]).output().expect("tracerun runs");
+    assert_plain("the line", &again.stderr);
+    let explained = sandbox.tracerun(["explain"]);
+    assert_plain("explain", explained.stdout.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! `docs/recipes.md`, for real: task runners that run what they run under tracerun.
+//! The recipes of `docs/`, for real: task runners that run what they run under tracerun.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,11 +8,11 @@ use std::process::Command;
 use tracerun_tests::sandbox::Sandbox;
 use tracerun_tests::{fixture, have};
 
-/// What the recipe says in its block of this language that holds `what`.
+/// What the recipe says in the block of this language, of any page, that holds `what`.
 fn recipe(language: &str, what: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/recipes.md");
-    let text = fs::read_to_string(path).expect("there");
-    let blocks = text.split("```").skip(1).step_by(2);
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let pages = ["make.md", "recipes.md"].map(|page| fs::read_to_string(docs.join(page)).expect("there"));
+    let blocks = pages.iter().flat_map(|text| text.split("```").skip(1).step_by(2));
     let found = blocks.filter_map(|block| block.strip_prefix(language)).find(|block| block.contains(what));
     found.unwrap_or_else(|| panic!("no block of {language} with {what}")).trim_start().to_owned()
 }

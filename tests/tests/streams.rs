@@ -226,7 +226,8 @@ fn output_that_can_not_be_passed_on_is_no_success() {
     }
     shell(&sandbox, "$T -- seq 1 100000 > /dev/null");
     let unread = shell(&sandbox, "{ $T -- seq 1 100000; echo $? >&2; } | true");
-    assert!(line(&unread).ends_with("hit\n141\n"), "{}", line(&unread));
+    // What that saved is told where the machine was slow.
+    assert!(line(&unread).contains("hit") && line(&unread).ends_with("\n141\n"), "{}", line(&unread));
 }
 
 #[test]

@@ -213,3 +213,85 @@ fn what_outlives_the_command_goes_on_to_print_on_the_terminal() {
     terminal.shows("late");
     assert!(terminal.ends().1.success());
 }
+
+/// What a terminal holds in the end of which this was shown, as far as lines that are written over go.
+fn screen(shown: &str) -> String {
+    let mut lines = vec![String::new()];
+    let mut column = 0;
+    let mut rest = shown;
+    while let Some(character) = rest.chars().next() {
+        let line = lines.last_mut().expect("one at least");
+        let erases = rest.starts_with("\x1b[K");
+        match character {
+            '\r' => column = 0,
+            '\n' => lines.push(String::new()),
+            '\x1b' if erases => *line = line.chars().take(column).collect(),
+            other => {
+                *line =
+                    line.chars().take(column).chain([other]).chain(line.chars().skip(column + 1)).collect();
+                column += 1;
+            }
+        }
+        rest = &rest[if erases { 3 } else { character.len_utf8() }..];
+    }
+    lines.join("\n")
+}
+
+/// Traces `script` on a terminal.
+fn watched(sandbox: &Sandbox, options: &[&str], script: &str) -> Terminal {
+    let mut command = sandbox.command(tracerun_tests::tracerun());
+    if command.get_envs().all(|(name, _)| name != "TERM") {
+        command.env("TERM", "xterm");
+    }
+    Terminal::run(command.arg("trace").args(options).args(["--", "sh", "-c", script]))
+}
+
+/// Waits until somebody has made a file of this name.
+const UNTIL_GO: &str = "until test -e go; do :; done";
+
+#[test]
+fn a_live_view_tells_what_runs_and_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let script = format!("printf 'one\\ntw'; echo o >&2; {UNTIL_GO}; printf 'end'; exec cat none");
+    let mut terminal = watched(&sandbox, &["-o", "report"], &script);
+    let before = terminal.shows("tracerun: 1");
+    let line = terminal.shows("\x1b[K");
+    for part in [" s, 1 process, ", " accesses  sh -c "] {
+        assert!(line.contains(part) && line.len() < 80, "{line:?}");
+    }
+    sandbox.write("go", "");
+    let (after, _) = terminal.ends();
+    let screen = screen(&[&*before, "tracerun: 1", &*line, &*after].concat());
+    let (output, headline) = screen.split_once("\ntracerun: ").expect("the line at the end");
+    assert_eq!(output, "one\ntwo\nendcat: none: No such file or directory");
+    assert!(headline.contains("complete"), "{headline}");
+}
+
+#[test]
+fn a_live_view_keeps_out_of_what_a_command_draws_and_of_what_is_typed() {
+    let mut sandbox = Sandbox::new();
+    // A prompt, colours that are drawn over, and a program that waits for what is typed at the beginning of a line.
+    let waits = "a=0; while [ $a -lt 500000 ]; do a=$((a+1)); done";
+    for script in [format!("printf 'Name: '; {waits}"), format!("printf '\\033[2Jdrawn\\n'; {waits}")] {
+        let (shown, _) = watched(&sandbox, &["-o", "report"], &script).ends();
+        assert_eq!(shown.matches("tracerun: ").count(), 1, "{shown:?}");
+    }
+    let mut terminal = watched(&sandbox, &["-o", "report"], "echo ready; read line; echo got $line");
+    terminal.shows("ready");
+    // It would be shown after a second; nothing tells that it is not.
+    let started = std::time::Instant::now();
+    while started.elapsed().as_millis() < 1500 {
+        std::thread::yield_now();
+    }
+    terminal.types("typed\n");
+    let shown = terminal.shows("got typed");
+    assert!(shown.starts_with("\r\ntyped\r\n") && screen(&shown) == "\ntyped\ngot typed", "{shown:?}");
+    terminal.ends();
+    for options in [&["-q", "-o=report"][..], &["-o=report"]] {
+        if options == ["-o=report"] {
+            sandbox.set("TERM", "dumb");
+        }
+        let (shown, _) = watched(&sandbox, options, waits).ends();
+        assert!(!shown.contains("\x1b") && !shown.contains("sh -c 'a=0"), "{shown:?}");
+    }
+}

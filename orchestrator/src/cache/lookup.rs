@@ -125,6 +125,10 @@ impl From<BadGlob> for StoreError {
     }
 }
 
+/// How many of the newest kept runs are compared in all that a glance shows, so that a miss is explained by the nearest of them: who
+/// goes back to an older state and changes something there is not told of both.
+const NEAREST: usize = 3;
+
 impl Store {
     /// Looks for a kept run that saw what a run of `task` would see now.
     ///
@@ -140,6 +144,7 @@ impl Store {
         let own = Declarations::of(task)?;
         let mut observer = Observer::new(&own, self.known());
         let (mut outputs, mut inputs) = (Missed::default(), Missed::default());
+        let (mut compared, mut fewest) = (0, 0);
         let mut damaged = false;
         for known in &record.sets {
             let Some(path_set) = self.read_record::<PathSet>(&known.set.to_string())?.whole() else {
@@ -161,6 +166,8 @@ impl Store {
                     }
                 };
                 let is_first = inputs.reasons.is_empty();
+                let tells = compared < NEAREST;
+                compared += 1;
                 if seen.variables != variables {
                     if is_first && let Some(result) = self.result(fingerprint, known.set)? {
                         inputs.reasons =
@@ -169,7 +176,7 @@ impl Store {
                     }
                     continue;
                 }
-                match glance.compare(&seen, &mut observer, is_first) {
+                match glance.compare(&seen, &mut observer, tells) {
                     Compared::Same(renewed) => {
                         if let Some(renewed) = renewed {
                             // Where it can't be written, the next look-up has more to read.
@@ -178,7 +185,8 @@ impl Store {
                         same = Some(fingerprint);
                         break;
                     }
-                    Compared::Differs(differing) if is_first => {
+                    Compared::Differs(differing) if is_first || tells && differing.len() < fewest => {
+                        fewest = differing.len();
                         inputs = self.differences(&path_set, fingerprint, &differing, &mut observer)?;
                     }
                     Compared::Differs(_) => {}

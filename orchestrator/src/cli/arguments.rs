@@ -559,7 +559,7 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "GLOB")]
     pub(crate) outputs: Vec<String>,
 
-    /// What the configuration of a task runner declares, besides: turbo#TASK or nx#TARGET
+    /// What the configuration of a task runner declares, besides: turbo#TASK, nx#TARGET, moon#TASK or vite#TASK
     #[arg(long, value_name = "TOOL#TASK")]
     pub(crate) from: Option<String>,
 

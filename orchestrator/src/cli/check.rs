@@ -2,8 +2,10 @@
 
 use std::io::{self, BufWriter, Write};
 
+use platform::terminal::{OutputStream, columns};
 use shm_protocol::record::Exit;
 use tracerun::report::check::{Check, Declared, check as compare};
+use tracerun::report::text::Columns;
 use tracerun::run::RunError;
 
 use super::arguments::{CheckArguments, CheckFormat, Common};
@@ -23,12 +25,14 @@ pub(super) fn check(arguments: CheckArguments, common: &Common) -> Result<Exit, 
     let checked = compare(&traced.trace, &declared, &folder, &root).map_err(RunError::from)?;
     match arguments.output.as_deref().zip(file) {
         Some((path, file)) => {
-            write_to(path, file, |file| write(&checked, arguments.format, arguments.fix, file));
+            write_to(path, file, |file| write(&checked, arguments.format, arguments.fix, None, file));
         }
         None => {
             let mut err = BufWriter::new(io::stderr().lock());
             // That nobody hears it is told by the status.
-            let _ = write(&checked, arguments.format, arguments.fix, &mut err).and_then(|()| err.flush());
+            let columns = columns(OutputStream::Stderr);
+            let written = write(&checked, arguments.format, arguments.fix, columns, &mut err);
+            let _ = written.and_then(|()| err.flush());
         }
     }
     Ok(match traced.exit {
@@ -37,9 +41,15 @@ pub(super) fn check(arguments: CheckArguments, common: &Common) -> Result<Exit, 
     })
 }
 
-fn write(checked: &Check, format: CheckFormat, fix: bool, out: &mut impl Write) -> io::Result<()> {
+fn write(
+    checked: &Check,
+    format: CheckFormat,
+    fix: bool,
+    columns: Columns,
+    out: &mut impl Write,
+) -> io::Result<()> {
     match format {
-        CheckFormat::Text => checked.text(fix, out),
+        CheckFormat::Text => checked.text(fix, columns, out),
         CheckFormat::Github => checked.github(out),
         CheckFormat::Json => {
             serde_json::to_writer(&mut *out, checked)?;

@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use platform::terminal::{OutputStream, columns};
 use serde_json::{Value, json};
-use shm_protocol::access::AccessKind;
+use shm_protocol::access::{AccessKind, Before};
 use shm_protocol::record::Exit;
 use tracerun::bytes::Bytes;
 use tracerun::cache::{KeptRun, MissReason, Outcome, RunRecord, Store};
 use tracerun::explain;
-use tracerun::report::{command_line, text::printable};
-use tracerun::trace::Trace;
+use tracerun::report::command_line;
+use tracerun::report::text::{clipped, printable};
+use tracerun::trace::{PathAccess, PathId, Trace};
 
 use super::arguments::{AnswerFormat, Common, DiffArguments};
 use super::history::heading;
-use super::{Failure, Place, duration, print};
+use super::pager::page;
+use super::{Failure, Place, duration};
 
 pub(super) fn diff(arguments: &DiffArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
@@ -27,13 +30,18 @@ pub(super) fn diff(arguments: &DiffArguments, common: &Common) -> Result<Exit, F
     let difference = Differences::between(&before, &after);
     match arguments.format {
         AnswerFormat::Text => {
-            let text = heading(&before.record) + &heading(&after.record) + &difference.text(&before, &after);
-            print(text.as_bytes())?;
+            let text = heading(&before.record)
+                + &heading(&after.record)
+                + &difference.text(&before, &after, if common.verbose { usize::MAX } else { MOST });
+            page(text.as_bytes())?;
         }
-        AnswerFormat::Json => print(format!("{}\n", difference.json(&before, &after)).as_bytes())?,
+        AnswerFormat::Json => page(format!("{}\n", difference.json(&before, &after)).as_bytes())?,
     }
     Ok(Exit::Code(0))
 }
+
+/// How many lines of a kind are shown, so that the whole mostly fits a screen.
+const MOST: usize = 3;
 
 /// One of the two runs; a hit is taken for the run that it stands for.
 struct Side {
@@ -65,7 +73,17 @@ impl Side {
                 kept.outputs.iter().map(|output| (output.path.clone(), output.access_kind())).collect()
             }
             (_, Some(trace)) => {
-                let wanted = trace.accesses.iter().filter(|access| access.kind.observes() == observes);
+                let of = |is_one: &dyn Fn(&&PathAccess) -> bool| -> BTreeSet<PathId> {
+                    trace.accesses.iter().filter(is_one).map(|access| access.path).collect()
+                };
+                // What it made itself it did not use, and what it made and removed is not left.
+                let made = of(&|one| one.changes.is_some_and(|changes| changes.before == Before::Absent));
+                let removed = of(&|one| one.kind == AccessKind::Delete);
+                let counts = |path| !made.contains(path) || !observes && !removed.contains(path);
+                let wanted = trace
+                    .accesses
+                    .iter()
+                    .filter(|access| access.kind.observes() == observes && counts(&access.path));
                 wanted.map(|access| (trace.path(access.path).into(), access.kind)).collect()
             }
             _ => Used::new(),
@@ -82,6 +100,54 @@ impl Side {
     }
 }
 
+/// Without those of which each has one on the other side that differs by the name of a temporary file only.
+fn unpaired<T, K: Ord, C: IntoIterator<Item = T> + FromIterator<T>>(
+    sides: [C; 2],
+    key: impl Fn(&T) -> K,
+) -> [C; 2] {
+    let mut all: BTreeMap<K, [Vec<T>; 2]> = BTreeMap::new();
+    for (side, list) in sides.into_iter().enumerate() {
+        for one in list {
+            all.entry(key(&one)).or_insert_with(|| [Vec::new(), Vec::new()])[side].push(one);
+        }
+    }
+    let (mut lost, mut gained) = (Vec::new(), Vec::new());
+    for [mut one, mut other] in all.into_values() {
+        let pairs = one.len().min(other.len());
+        lost.extend(one.drain(pairs..));
+        gained.extend(other.drain(pairs..));
+    }
+    [lost.into_iter().collect(), gained.into_iter().collect()]
+}
+
+/// How many characters mkstemp(3) makes up.
+const MADE_UP: usize = 6;
+
+/// A text in which names that somebody made up for temporary files are all the same: `/tmp/ccXK8mJO.s` is `/tmp/cc*.s`. With
+/// `everywhere`, names in other folders too that are hardly anything else.
+fn unnamed(text: &str, everywhere: bool) -> String {
+    let temporary = std::env::temp_dir();
+    let temporary = format!("{}/", temporary.to_string_lossy().trim_end_matches('/'));
+    let folders = [(&*temporary, false), ("/tmp/", false), ("/", true)];
+    let folders = folders.iter().filter(|(_, others)| everywhere || !others);
+    folders.fold(text.to_owned(), |text, (folder, others)| {
+        let mut parts = text.split(folder);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |before, part| {
+            let is_name = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == '-';
+            let end = part.find(|one| !is_name(one)).unwrap_or(part.len());
+            let start = end.saturating_sub(MADE_UP);
+            let last = &part[start..end];
+            // Six characters of any kind are seldom all small; those of words mostly are.
+            let is_made_up = last.len() == MADE_UP
+                && last.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                && (!others || last.bytes().any(|byte| !byte.is_ascii_lowercase()));
+            let (name, last) = if is_made_up { (&part[..start], "*") } else { (&part[..end], "") };
+            before + folder + name + last + &part[end..]
+        })
+    })
+}
+
 struct Differences {
     inputs: [Used; 2],
     changed: Vec<MissReason>,
@@ -96,7 +162,12 @@ impl Differences {
         let as_kept = before.kept.is_some() && after.kept.is_some();
         let both = |observes| {
             let (one, other) = (before.accesses(as_kept, observes), after.accesses(as_kept, observes));
-            [&one - &other, &other - &one]
+            // A name was made up that was looked for so that nobody has it. What was there had a name of its own.
+            let name = |(path, kind): &(Bytes, AccessKind)| match kind {
+                AccessKind::Missing => (unnamed(&path.text(), true), *kind),
+                _ => (path.text().into_owned(), *kind),
+            };
+            unpaired([&one - &other, &other - &one], name)
         };
         let (mut changed, mut outputs_changed) = (Vec::new(), Vec::new());
         if let (Some(one), Some(other)) = (&before.kept, &after.kept) {
@@ -119,37 +190,50 @@ impl Differences {
             changed,
             outputs: both(false),
             outputs_changed,
-            processes: [more(&one, &other), more(&other, &one)],
+            processes: unpaired([more(&one, &other), more(&other, &one)], |line: &String| {
+                unnamed(line, false)
+            }),
         }
     }
 
-    fn text(&self, before: &Side, after: &Side) -> String {
+    /// For people: of each kind at most so many lines.
+    fn text(&self, before: &Side, after: &Side, most: usize) -> String {
         let mut text = String::new();
-        let mut part = |title: &str, lines: Vec<String>| {
-            if !lines.is_empty() {
+        let mut part = |title: &str, lists: [Vec<String>; 3]| {
+            if lists.iter().any(|list| !list.is_empty()) {
                 let _ = writeln!(text, "{title}");
-                lines.iter().for_each(|line| {
+            }
+            for list in lists {
+                list.iter().take(most).for_each(|line| {
                     let _ = writeln!(text, "  {line}");
                 });
+                if let Some(more) = list.len().checked_sub(most).filter(|more| *more > 0) {
+                    let sign = list.first().and_then(|line| line.chars().next()).unwrap_or_default();
+                    let _ = writeln!(text, "  {sign} and {more} more (-v shows all)");
+                }
             }
         };
-        let paths = |[lost, gained]: &[Used; 2]| -> Vec<String> {
+        let paths = |changed: Vec<String>, [lost, gained]: &[Used; 2]| -> [Vec<String>; 3] {
             let line = |sign: char| {
                 move |(path, kind): &(Bytes, AccessKind)| {
                     format!("{sign} {} ({})", printable(path), kind.name())
                 }
             };
-            lost.iter().map(line('-')).chain(gained.iter().map(line('+'))).collect()
+            [changed, lost.iter().map(line('-')).collect(), gained.iter().map(line('+')).collect()]
         };
-        let changed = self.changed.iter().map(|reason| format!("~ {}", explain::miss(reason)));
-        part("inputs", paths(&self.inputs).into_iter().chain(changed).collect());
-        let changed = self.outputs_changed.iter().map(|path| format!("~ {}", printable(path)));
-        part("outputs", paths(&self.outputs).into_iter().chain(changed).collect());
+        let changed = self.changed.iter().map(|reason| format!("~ {}", explain::miss(reason))).collect();
+        part("inputs", paths(changed, &self.inputs));
+        let changed = self.outputs_changed.iter().map(|path| format!("~ {}", printable(path))).collect();
+        part("outputs", paths(changed, &self.outputs));
         let [lost, gained] = &self.processes;
-        let line = |sign: char| move |line: &String| format!("{sign} {line}");
-        part("processes", lost.iter().map(line('-')).chain(gained.iter().map(line('+'))).collect());
+        let line = |sign: char| {
+            move |line: &String| format!("{sign} {}", clipped(line, 4, columns(OutputStream::Stdout)))
+        };
+        let processes = [lost.iter().map(line('-')).collect(), gained.iter().map(line('+')).collect()];
+        let [lost, gained] = processes;
+        part("processes", [Vec::new(), lost, gained]);
         let time = |side: &Side| duration(Duration::from_millis(side.record.wall_ms));
-        part("time", vec![format!("{}, then {}", time(before), time(after))]);
+        part("time", [vec![format!("{}, then {}", time(before), time(after))], Vec::new(), Vec::new()]);
         text
     }
 
@@ -174,5 +258,30 @@ impl Differences {
             },
             "processes": { "lost": self.processes[0], "gained": self.processes[1] },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_files_have_no_names_of_their_own() {
+        for (text, plain) in [
+            ("as -o a.o /tmp/ccXK8mJO.s", "as -o a.o /tmp/cc*.s"),
+            ("/tmp/src/a /tmp/a", "/tmp/src/a /tmp/a"),
+            ("-fresolution=/tmp/ccwbdqfc.res", "-fresolution=/tmp/cc*.res"),
+            ("/p/stKgaM0N", "/p/stKgaM0N"),
+        ] {
+            assert_eq!(unnamed(text, false), plain);
+        }
+        assert_eq!(unnamed("/p/stKgaM0N /project/header", true), "/p/st* /project/header");
+    }
+
+    #[test]
+    fn only_what_has_no_counterpart_is_told() {
+        let [lost, gained] =
+            unpaired([vec!["a1", "a2", "b1"], vec!["a3", "c1"]], |one: &&str| one.as_bytes()[0]);
+        assert_eq!((lost, gained), (vec!["a2", "b1"], vec!["c1"]));
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn examine(library_folder: Result<Option<PathBuf>, Failure>) -> (Stri
     }
     match field("Seccomp:") {
         None => {}
-        Some("0") => finding("filters above", "none"),
+        Some("0") => finding("filters above", "none: nobody else filters system calls here"),
         Some(_) => finding("filters above", "of a container, a sandbox or another tracerun"),
     }
     let (net, library) = try_capture(CaptureChoice::Seccomp, library_folder);
@@ -91,7 +91,14 @@ pub(super) fn examine(library_folder: Result<Option<PathBuf>, Failure>) -> (Stri
             (.., false) => "off: nothing is seen",
         },
     );
-    (text, (net.is_ok() || ptrace.is_ok()) && trouble.is_none())
+    let sees_all = net.is_ok() || ptrace.is_ok();
+    if !sees_all {
+        text += "\nTo see everything, tracerun needs one of two things of the system: a seccomp filter, by which the kernel asks it about each\n\
+                 call that names a file, or ptrace, the interface of debuggers. Neither needs privileges, but containers and sandboxes\n\
+                 may refuse both: whoever runs this one can permit them (Docker and Podman: --security-opt seccomp=unconfined).\n";
+    }
+    text += "\nWhat these words mean, and what to do: tracerun help capture\n";
+    (text, sees_all && trouble.is_none())
 }
 
 /// Runs a small dynamic program traced: whether that worked, and whether the library reported.

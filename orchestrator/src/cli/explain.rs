@@ -12,7 +12,8 @@ use tracerun::trace::Trace;
 
 use super::arguments::{AnswerFormat, Common, ExplainArguments};
 use super::history::{heading, outcome};
-use super::{Failure, Place, duration, print};
+use super::pager::page;
+use super::{Failure, Place, duration};
 
 pub(super) fn explain(arguments: &ExplainArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
@@ -20,8 +21,8 @@ pub(super) fn explain(arguments: &ExplainArguments, common: &Common) -> Result<E
     let run = store.run(store.resolve(&arguments.choice.run, &place.root)?)?;
     let answer = Answer::of(&run, &store)?;
     match arguments.format {
-        AnswerFormat::Text => print((heading(&run) + &answer.text()).as_bytes())?,
-        AnswerFormat::Json => print(format!("{}\n", answer.json(&run)).as_bytes())?,
+        AnswerFormat::Text => page((heading(&run) + &answer.text()).as_bytes())?,
+        AnswerFormat::Json => page(format!("{}\n", answer.json(&run)).as_bytes())?,
     }
     Ok(Exit::Code(0))
 }

@@ -8,7 +8,8 @@ use clap::CommandFactory;
 use shm_protocol::record::Exit;
 
 use super::arguments::Arguments;
-use super::{Failure, markdown, page, print};
+use super::pager::page;
+use super::{Failure, markdown, print};
 
 /// A page of `docs/` that can be read here as well.
 struct Topic {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use platform::terminal::{OutputStream, columns};
 use serde_json::json;
 use shm_protocol::record::Exit;
 use tracerun::cache::{Outcome, RunRecord};
@@ -9,8 +10,9 @@ use tracerun::cache::{Outcome, RunRecord};
 use tracerun::explain;
 
 use super::arguments::{AnswerFormat, Common, Format, ListArguments, ShowArguments};
+use super::pager::page;
 use super::trace::filter;
-use super::{Failure, Place, duration, page, print, say, write_file};
+use super::{Failure, Place, duration, say, write_file};
 
 pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, Failure> {
     let choice = &arguments.choice;
@@ -23,11 +25,6 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
         Outcome::Hit { run, .. } => run,
         _ => run.id,
     };
-    if arguments.report.format == Format::Text && arguments.report.output.is_none() {
-        let declared = store.run(ran).map(|run| run.declared).unwrap_or_default();
-        let lines: String = declared.iter().map(|one| explain::declared(one) + "\n").collect();
-        print(lines.as_bytes())?;
-    }
     let Some(mut trace) = store.trace(ran)? else {
         say(&format!("the trace of run {ran} is no longer remembered: run it again with --force"));
         return Ok(Exit::Code(125));
@@ -36,11 +33,20 @@ pub(super) fn show(arguments: &ShowArguments, common: &Common) -> Result<Exit, F
     let why = explain::sentences(&run.outcome);
     match &arguments.report.output {
         Some(path) => {
-            write_file(path, |file| super::trace::write(&trace, &arguments.report, &place.root, &why, file))?;
+            write_file(path, |file| {
+                super::trace::write(&trace, &arguments.report, &place.root, &why, None, file)
+            })?;
         }
         None => {
             let mut text = Vec::new();
-            super::trace::write(&trace, &arguments.report, &place.root, &why, &mut text)?;
+            if arguments.report.format == Format::Text {
+                let declared = store.run(ran).map(|run| run.declared).unwrap_or_default();
+                declared
+                    .iter()
+                    .for_each(|one| text.extend_from_slice((explain::declared(one) + "\n").as_bytes()));
+            }
+            let columns = columns(OutputStream::Stdout);
+            super::trace::write(&trace, &arguments.report, &place.root, &why, columns, &mut text)?;
             page(&text)?;
         }
     }
@@ -64,7 +70,7 @@ pub(super) fn list(arguments: &ListArguments, common: &Common) -> Result<Exit, F
             format!("{}\n", json!(runs.map(object).collect::<Vec<_>>()))
         }
     };
-    print(text.as_bytes())?;
+    page(text.as_bytes())?;
     Ok(Exit::Code(0))
 }
 

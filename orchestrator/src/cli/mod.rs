@@ -9,7 +9,9 @@ mod doctor;
 mod explain;
 mod help;
 mod history;
+mod live_view;
 mod markdown;
+mod pager;
 mod remote;
 mod run;
 mod status_line;
@@ -20,9 +22,8 @@ mod who;
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -250,10 +251,18 @@ fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| name != remote::HEADERS).collect()
 }
 
-/// Says a line on standard error, in one piece, since others may speak at the same time. That nobody hears it is no
-/// failure.
+/// Says a line on standard error, in one piece, since others may speak at the same time; names in it may hold anything, and a
+/// terminal obeys none of it. That nobody hears it is no failure.
 fn say(text: &str) {
-    let _ = io::stderr().write_all(format!("tracerun: {text}\n").as_bytes());
+    let mut line = String::from("tracerun: ");
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => line.push(character),
+            other if other.is_control() => line.extend(other.escape_default()),
+            other => line.push(other),
+        }
+    }
+    let _ = io::stderr().write_all((line + "\n").as_bytes());
 }
 
 /// Writes to standard output. A reader that goes away has read enough.
@@ -261,27 +270,6 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Prints what may be longer than a screen: on a terminal by `TRACERUN_PAGER`, `PAGER` or `less`, as git does.
-fn page(text: &[u8]) -> Result<(), Failure> {
-    if !io::stdout().is_terminal() {
-        return print(text);
-    }
-    let named = ["TRACERUN_PAGER", "PAGER"].into_iter().find_map(env::var_os);
-    let pager = named.unwrap_or_else(|| "less".into());
-    let mut command = process::Command::new("sh");
-    command.arg("-c").arg(pager).stdin(process::Stdio::piped());
-    // As git: leave at once what fits the screen.
-    command.env("LESS", env::var_os("LESS").unwrap_or_else(|| "FRX".into()));
-    let Ok(mut pager) = command.spawn() else { return print(text) };
-    // One that is left before the end has shown enough.
-    let _ = pager.stdin.take().map(|mut input| input.write_all(text));
-    match pager.wait() {
-        // What a shell says of a command that is not there.
-        Ok(status) if status.code() == Some(127) => print(text),
         _ => Ok(()),
     }
 }
@@ -304,13 +292,15 @@ fn write_file(
     written.map_err(|source| Failure::File { path: path.to_owned(), source })
 }
 
-/// Writes what came of a command, which has run, to a file opened before; the exit status is the command's, even if
-/// that fails.
-fn write_to(path: &Path, file: File, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
+/// Writes what came of a command, which has run, to a file opened before; whether that worked. The exit status is the
+/// command's all the same, but where others would rely on the file.
+fn write_to(path: &Path, file: File, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> bool {
     let mut file = BufWriter::with_capacity(BUFFER, file);
-    if let Err(error) = write(&mut file).and_then(|()| file.flush()) {
+    let written = write(&mut file).and_then(|()| file.flush());
+    if let Err(error) = &written {
         say(&format!("{}: {error}", path.display()));
     }
+    written.is_ok()
 }
 
 /// A duration as people read it: `1.2 s`, `340 ms`, `2 min 5 s`.

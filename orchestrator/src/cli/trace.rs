@@ -10,17 +10,21 @@ use std::thread;
 use globset::GlobBuilder;
 use platform::files;
 use platform::process::{StandardInput, follow, limits, standard_input, umask};
+use platform::terminal::{OutputStream, columns};
 use serde_json::Value;
 use shm_protocol::record::Exit;
 use tracerun::declarations::BadGlob;
 use tracerun::report;
 use tracerun::report::filter::Filter;
+use tracerun::report::text::Columns;
 use tracerun::run::{self, Following, RunError, Traced};
 use tracerun::task::{Policy, StdinKey, Task, Terminal};
 use tracerun::trace::{LiveEvent, Trace};
 
 use super::arguments::{CaptureOptions, Common, Format, ReportOptions, TraceArguments, ViewArgument};
-use super::{Failure, Place, create_file, say, write_to};
+use super::live_view::LiveView;
+use super::pager::page_on_stderr;
+use super::{FAILED, Failure, Place, create_file, say, write_to};
 
 pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
@@ -39,15 +43,27 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
     filter.apply(&mut traced.trace);
     match output.zip(file) {
         Some((path, file)) => {
-            write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, &[], file));
+            let written =
+                write_to(path, file, |file| write(&traced.trace, &arguments.report, &root, &[], None, file));
+            // Who builds by a file without prerequisites does not build again when they change.
+            if !written && arguments.report.format == Format::Depfile && traced.exit == Exit::Code(0) {
+                traced.exit = FAILED;
+            }
             if !common.quiet {
                 say(&report::text::headline(&traced.trace));
             }
         }
+        None if arguments.report.format == Format::Text => {
+            let mut text = Vec::new();
+            let columns = columns(OutputStream::Stderr);
+            write(&traced.trace, &arguments.report, &root, &[], columns, &mut text)?;
+            page_on_stderr(&text);
+        }
         None => {
             let mut err = BufWriter::new(io::stderr().lock());
             // That nobody hears it is no failure of the command.
-            let _ = write(&traced.trace, &arguments.report, &root, &[], &mut err).and_then(|()| err.flush());
+            let _ = write(&traced.trace, &arguments.report, &root, &[], None, &mut err)
+                .and_then(|()| err.flush());
         }
     }
     // This process ends now: taking a hundred thousand paths apart first would take longer than that.
@@ -114,8 +130,20 @@ pub(super) fn run(
         policy: Policy::default(),
         named_inputs: None,
     };
-    let streams = [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()];
-    Ok(run::trace(&task, &capture, streams, None, Following { live, ..Following::of_states(&mut follow) })?)
+    let grace = capture.grace;
+    // Two would tell of the same.
+    let view = if live.is_none() && !common.quiet { LiveView::start() } else { None };
+    let (view, live, [stdout, stderr]) = match view {
+        Some((view, tell, streams)) => (Some(view), Some(tell), streams),
+        None => (None, live, [Stdio::inherit(), Stdio::inherit()]),
+    };
+    let mut follow = follow;
+    let following = Following { live, ..Following::of_states(&mut follow) };
+    let traced = run::trace(&task, &capture, [Stdio::inherit(), stdout, stderr], None, following);
+    if let Some(view) = view {
+        view.end(grace);
+    }
+    Ok(traced?)
 }
 
 /// The part of a trace that the options ask for.
@@ -135,12 +163,14 @@ pub(super) fn filter(options: &ReportOptions, cwd: &Path) -> Result<Filter, Fail
     Ok(Filter { only: options.only.clone(), path, process: options.process.clone() })
 }
 
-/// Writes a trace of the project at `root`, of which only that is left which is to be seen; `why` it ran, in sentences.
+/// Writes a trace of the project at `root`, of which only that is left which is to be seen; `why` it ran, in
+/// sentences; for a terminal of so many columns.
 pub(super) fn write(
     trace: &Trace,
     options: &ReportOptions,
     root: &Path,
     why: &[String],
+    columns: Columns,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let root = &*files::bytes_of_path(root);
@@ -156,8 +186,8 @@ pub(super) fn write(
         Format::Dot => report::exports::dot(trace, root, out),
         Format::Depfile => report::depfile::write(trace, root, options.target.as_deref(), out),
         Format::Text => match options.by {
-            None if !options.is_filtered() => report::summary::write(trace, root, out),
-            Some(ViewArgument::Process) => report::tree::by_process(trace, out),
+            None if !options.is_filtered() => report::summary::write(trace, root, columns, out),
+            Some(ViewArgument::Process) => report::tree::by_process(trace, columns, out),
             Some(ViewArgument::Folder) => report::tree::by_folder(trace, out),
             None | Some(ViewArgument::Kind) => report::text::write(trace, out),
         },

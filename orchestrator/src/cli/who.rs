@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use platform::files;
+use platform::terminal::{OutputStream, columns};
 use serde_json::{Value, json};
 use shm_protocol::access::AccessKind;
 use shm_protocol::path::{Step, normalize};
@@ -10,12 +11,13 @@ use shm_protocol::record::Exit;
 use tracerun::bytes;
 use tracerun::cache::{Outcome, RunId, RunRecord, Store};
 use tracerun::report::command_line;
-use tracerun::report::text::{clipped, printable};
+use tracerun::report::text::{clipped, label_width, printable};
 use tracerun::trace::{PathAccess, Process, ProcessId, Trace};
 
 use super::arguments::{AnswerFormat, Common, WhoArguments};
 use super::history::heading;
-use super::{Failure, Place, page};
+use super::pager::page;
+use super::{Failure, Place};
 
 pub(super) fn who(arguments: &WhoArguments, common: &Common) -> Result<Exit, Failure> {
     let place = Place::find(common)?;
@@ -86,9 +88,12 @@ fn tell(text: &mut String, trace: &Trace, found: &[&PathAccess], why: bool) {
     for same in found.chunk_by(|one, next| one.kind == next.kind) {
         for (index, access) in same.iter().take(MOST).enumerate() {
             let (kind, id) = (done(access.kind), access.process);
-            let _ = writeln!(text, "  {kind:<9} [{id}] {}", clipped(&line(id)));
+            let line = clipped(&line(id), 12 + label_width(id), columns(OutputStream::Stdout));
+            let _ = writeln!(text, "  {kind:<9} [{id}] {line}");
             for above in ancestors(trace, id).into_iter().filter(|_| why && index == 0) {
-                let _ = writeln!(text, "            by [{}] {}", above.id, clipped(&command_line(above)));
+                let beside = 15 + label_width(above.id);
+                let line = clipped(&command_line(above), beside, columns(OutputStream::Stdout));
+                let _ = writeln!(text, "            by [{}] {line}", above.id);
             }
         }
         if let Some(more) = same.len().checked_sub(MOST).filter(|more| *more > 0) {

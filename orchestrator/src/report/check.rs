@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shm_protocol::access::{AccessKind, Before};
 
 use super::command_line;
-use super::text::printable;
+use super::text::{Columns, clipped, label_width, printable};
 use crate::bytes;
 use crate::declarations::{BadGlob, Globs};
 use crate::trace::{PathId, ProcessId, Trace};
@@ -22,6 +22,10 @@ pub struct Declared {
     pub inputs: Vec<String>,
     /// What it may write.
     pub outputs: Vec<String>,
+    /// What it may read besides, which nobody has written down for it: that none of it is used is no finding.
+    pub implied_inputs: Vec<String>,
+    /// What it may write besides.
+    pub implied_outputs: Vec<String>,
 }
 
 /// What nobody declares, and no task runner counts: installed packages, version control, caches that tools keep.
@@ -91,7 +95,9 @@ pub fn check(trace: &Trace, declared: &Declared, folder: &Path, root: &Path) -> 
         let list = list.iter().map(String::as_str);
         Globs::new([], list, folder, None)
     };
-    let (inputs, outputs) = (globs(&declared.inputs)?, globs(&declared.outputs)?);
+    let both = |implied: &[String], list: &[String]| globs(&[implied, list].concat());
+    let inputs = both(&declared.implied_inputs, &declared.inputs)?;
+    let outputs = both(&declared.implied_outputs, &declared.outputs)?;
     let noise = Globs::new([], NOISE.iter().copied(), root, None)?;
     let base = files::bytes_of_path(folder);
     let root = files::bytes_of_path(root);
@@ -184,16 +190,19 @@ impl Check {
         self.complete && self.findings.is_empty()
     }
 
-    /// For people; with `fix`, what to declare besides.
+    /// For people at a terminal of so many columns; with `fix`, what to declare besides.
     ///
     /// # Errors
     /// Of the writer.
-    pub fn text(&self, fix: bool, out: &mut impl Write) -> io::Result<()> {
+    pub fn text(&self, fix: bool, columns: Columns, out: &mut impl Write) -> io::Result<()> {
         for Finding { kind, path, process, command, .. } in &self.findings {
             write!(out, "{:<16}  {path}", kind.name())?;
             match process {
                 0 => writeln!(out)?,
-                process => writeln!(out, "  [{process}] {command}")?,
+                process => {
+                    let beside = 16 + path.chars().count() + 4 + label_width(*process);
+                    writeln!(out, "  [{process}] {}", clipped(command, beside, columns))?;
+                }
             }
         }
         if fix {

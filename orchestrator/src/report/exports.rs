@@ -78,9 +78,9 @@ pub fn dot(trace: &Trace, root: &[u8], out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "}}")
 }
 
-/// A text between double quotes of DOT, in which backslashes and quotes mean something.
+/// A text between double quotes of DOT, in which backslashes, quotes and HTML's entities mean something.
 fn label(text: &[u8]) -> String {
-    super::text::printable(text).replace('\\', "\\\\").replace('"', "\\\"")
+    super::text::printable(text).replace('\\', "\\\\").replace('"', "\\\"").replace('&', "&amp;")
 }
 
 /// The calls of compilers of C and C++, as clangd and its like want to know them.
@@ -192,6 +192,6 @@ mod tests {
 
     #[test]
     fn a_name_can_not_end_a_label() {
-        assert_eq!(label(b"a\"] b\\"), "a\\\"] b\\\\\\\\");
+        assert_eq!(label(b"a\"] b\\ &lt;"), "a\\\"] b\\\\\\\\ &amp;lt;");
     }
 }

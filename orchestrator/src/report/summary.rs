@@ -7,7 +7,7 @@ use std::time::Duration;
 use shm_protocol::access::AccessKind;
 use shm_protocol::record::Exit;
 
-use super::text::{clipped, headline};
+use super::text::{Columns, clipped, headline, label_width};
 use super::{command_line, is_program, milliseconds};
 use crate::bytes;
 use crate::explain;
@@ -16,11 +16,11 @@ use crate::trace::{Process, ProcessExit, Trace};
 /// How many lines each part has at most, so that all of it fits a screen of 24 lines.
 const MOST: usize = 5;
 
-/// Writes the summary of a run of the project at `root`.
+/// Writes the summary of a run of the project at `root`, for a terminal of so many columns.
 ///
 /// # Errors
 /// As writing to `out`.
-pub fn write(trace: &Trace, root: &[u8], out: &mut impl Write) -> io::Result<()> {
+pub fn write(trace: &Trace, root: &[u8], columns: Columns, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}", headline(trace))?;
     let mut longest: Vec<&Process> =
         trace.processes.iter().filter(|process| is_program(trace, process)).collect();
@@ -28,7 +28,7 @@ pub fn write(trace: &Trace, root: &[u8], out: &mut impl Write) -> io::Result<()>
     if longest.len() > 1 {
         writeln!(out, "longest processes")?;
         for process in longest.iter().take(MOST) {
-            let line = clipped(&command_line(process));
+            let line = clipped(&command_line(process), 12 + label_width(process.id), columns);
             writeln!(out, "  {:>8}  [{}] {line}", milliseconds(lasted(process)), process.id)?;
         }
     }
@@ -95,8 +95,9 @@ fn against(trace: &Trace) -> Vec<String> {
         Some(ProcessExit::Exit(Exit::Signal(signal))) => reasons.push(format!("signal {signal} killed it")),
         _ => {}
     }
-    let who =
-        |process| trace.process(process).map(|process| clipped(&command_line(process))).unwrap_or_default();
+    let who = |process| {
+        trace.process(process).map(|process| clipped(&command_line(process), 0, None)).unwrap_or_default()
+    };
     reasons.extend(
         trace
             .network

@@ -1,9 +1,10 @@
 //! A trace for people as lists: what was touched, in which way, by whom.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use shm_protocol::access::AccessKind;
+
+pub use crate::bytes::printable;
 
 use super::command_line;
 use crate::explain;
@@ -61,45 +62,36 @@ pub fn headline(trace: &Trace) -> String {
     let processes = trace.processes.len();
     let plural = if processes == 1 { "process" } else { "processes" };
     let complete = if trace.is_complete() { "complete" } else { "incomplete" };
-    format!("{processes} {plural}; paths: {}; {complete}", kinds.join(", "))
+    let paths = if kinds.is_empty() { "no paths".to_owned() } else { format!("paths: {}", kinds.join(", ")) };
+    format!("{processes} {plural}; {paths}; {complete}")
 }
 
-/// How many characters of a command line are shown in a list.
+/// How wide the terminal is that a text is for; `None` where it is for none, so that it is the same everywhere.
+pub type Columns = Option<u16>;
+
+/// How many characters of a command line are shown in a list that is for no terminal.
 const LONGEST: usize = 100;
+/// How many are shown in any case.
+const SHORTEST: usize = 20;
 
-/// A command line that may be long, shortened.
+/// A command line, which may be long, shortened to what is left of a line in which so much else stands.
 #[must_use]
-pub fn clipped(line: &str) -> String {
-    let line = printable(line.as_bytes());
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.into_owned(),
+pub fn clipped(line: &str, beside: usize, columns: Columns) -> String {
+    let longest =
+        columns.map_or(LONGEST, |columns| usize::from(columns).saturating_sub(beside).max(SHORTEST));
+    if line.chars().nth(longest).is_none() {
+        return line.to_owned();
     }
+    // Where there is a width, the sign that something is missing is within it.
+    let kept = if columns.is_some() { longest - 1 } else { longest };
+    let end = line.char_indices().nth(kept).map_or(line.len(), |(end, _)| end);
+    format!("{}…", &line[..end])
 }
 
-/// A path on one line of a terminal: control characters and what is not UTF-8 are escaped.
+/// How many characters the number of a process takes in a list: `[12] `.
 #[must_use]
-pub fn printable(path: &[u8]) -> Cow<'_, str> {
-    let must_be_escaped = |character: char| character.is_control() || character == '\\';
-    if let Ok(path) = str::from_utf8(path)
-        && !path.contains(must_be_escaped)
-    {
-        return Cow::Borrowed(path);
-    }
-    let mut text = String::new();
-    for chunk in path.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if must_be_escaped(character) {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            text.extend(byte.escape_ascii().map(char::from));
-        }
-    }
-    Cow::Owned(text)
+pub fn label_width(id: ProcessId) -> usize {
+    id.checked_ilog10().unwrap_or_default() as usize + "[1] ".len()
 }
 
 #[cfg(test)]

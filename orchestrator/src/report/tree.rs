@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use shm_protocol::access::AccessKind;
 
-use super::text::{clipped, printable};
+use super::text::{Columns, clipped, label_width, printable};
 use super::{command_line, is_program, milliseconds};
 use crate::bytes;
 use crate::trace::{Process, ProcessId, Trace};
@@ -14,7 +14,7 @@ use crate::trace::{Process, ProcessId, Trace};
 ///
 /// # Errors
 /// As writing to `out`.
-pub fn by_process(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
+pub fn by_process(trace: &Trace, columns: Columns, out: &mut impl Write) -> io::Result<()> {
     let mut children: BTreeMap<ProcessId, Vec<&Process>> = BTreeMap::new();
     for process in &trace.processes {
         children.entry(process.parent).or_default().push(process);
@@ -47,7 +47,9 @@ pub fn by_process(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
         let indent = "  ".repeat(depth.min(20));
         let time =
             milliseconds(std::time::Duration::from_nanos(process.end_ns.saturating_sub(process.start_ns)));
-        writeln!(out, "{indent}[{}] {}  ({time})", process.id, clipped(&command_line(process)))?;
+        let beside = indent.len() + label_width(process.id) + time.len() + "  ()".len();
+        let line = clipped(&command_line(process), beside, columns);
+        writeln!(out, "{indent}[{}] {line}  ({time})", process.id)?;
         let mut own = touched.remove(&process.id).unwrap_or_default();
         own.sort_unstable();
         for (kind, path) in own {
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn each_process_has_its_files() {
         let mut out = Vec::new();
-        by_process(&example(), &mut out).expect("written");
+        by_process(&example(), None, &mut out).expect("written");
         let expected = "[1] cc -c a.c  (81 ms)\n    read    /p/a.c\n    missing /p/\\xff\n";
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }

@@ -121,7 +121,7 @@ impl Reader {
             }
             if !typed.contains(PollFlags::POLLIN) {
                 self.patience = None;
-            } else if in_foreground(self.stream) && super::waiting::is_awaited(self.device) {
+            } else if is_foreground(self.stream) && super::waiting::is_awaited(&[self.device]) {
                 self.patience = self.pass_on(keys)?.then_some(*PATIENCE.start());
             } else {
                 let mut output = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
@@ -173,7 +173,7 @@ impl Reader {
                 real.control_chars[index] = *character;
             }
         }
-        if in_foreground(self.stream) {
+        if is_foreground(self.stream) {
             // It may have gone meanwhile.
             let _ = tcsetattr(terminal(self.stream), SetArg::TCSADRAIN, &real);
         }
@@ -206,9 +206,21 @@ pub(super) fn follow_size() {
 }
 
 /// Whether this process may set something on the terminal without being stopped for it.
-fn in_foreground(stream: OutputStream) -> bool {
+pub(crate) fn is_foreground(stream: OutputStream) -> bool {
     nix::unistd::tcgetpgrp(terminal(stream)).is_ok_and(|group| group == nix::unistd::getpgrp())
 }
+
+pub(crate) fn columns(stream: OutputStream) -> Option<u16> {
+    size_of(descriptor(stream)).map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
+pub(crate) fn is_awaited(stream: OutputStream) -> bool {
+    let known = std::fs::metadata(format!("/proc/self/fd/{}", descriptor(stream)));
+    known.is_ok_and(|known| super::waiting::is_awaited(&[known.rdev(), CONTROLLING]))
+}
+
+/// `/dev/tty`: the terminal of whoever opens it.
+const CONTROLLING: libc::dev_t = libc::makedev(5, 0);
 
 fn descriptor(stream: OutputStream) -> i32 {
     match stream {

@@ -10,10 +10,11 @@ use super::memory::Memory;
 /// The most descriptors of one `poll` or `select` that are looked at.
 const MOST: usize = 1024;
 
-/// Whether any thread whose calls we may know waits to read from the terminal `device`.
-pub(super) fn is_awaited(device: dev_t) -> bool {
+/// Whether any thread of another process, whose calls we may know, waits to read from one of these terminals.
+pub(super) fn is_awaited(devices: &[dev_t]) -> bool {
     numbers_in("/proc")
-        .any(|process| numbers_in(&format!("/proc/{process}/task")).any(|thread| waits_for(thread, device)))
+        .filter(|process| *process != std::process::id())
+        .any(|process| numbers_in(&format!("/proc/{process}/task")).any(|thread| waits_for(thread, devices)))
 }
 
 fn numbers_in(folder: &str) -> impl Iterator<Item = u32> {
@@ -21,7 +22,7 @@ fn numbers_in(folder: &str) -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-fn waits_for(thread: u32, device: dev_t) -> bool {
+fn waits_for(thread: u32, devices: &[dev_t]) -> bool {
     let call = fs::read_to_string(format!("/proc/{thread}/syscall")).unwrap_or_default();
     let descriptors = awaited(&call, |address, length| {
         let mut bytes = vec![0; length];
@@ -31,7 +32,7 @@ fn waits_for(thread: u32, device: dev_t) -> bool {
     });
     descriptors.into_iter().any(|fd| {
         let status = fs::metadata(format!("/proc/{thread}/fd/{fd}"));
-        status.is_ok_and(|status| status.rdev() == device)
+        status.is_ok_and(|status| devices.contains(&status.rdev()))
     })
 }
 
