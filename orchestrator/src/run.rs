@@ -358,10 +358,12 @@ pub fn run(
     let told = told.unwrap_or_default();
     let named_inputs = named_inputs(task, store.known(), store.path())?;
     // Until what this one left is kept, none begins that could change it.
-    let is_alone = match &mut running {
+    let was_alone = match &mut running {
         Some(running) => running.was_alone(),
         None => true,
     };
+    // What changes nothing leaves nothing to others.
+    let is_alone = was_alone || trace.accesses.iter().all(|access| access.kind.observes());
     let (printed, refused_output) = match output {
         Output::Whole(chunks) => (Ok(chunks), None),
         Output::Lost(loss) => (Err(loss), None),
