@@ -66,6 +66,9 @@ fn the_answers_about_runs_are_what_the_schema_says() {
     assert_eq!(summary()["outcome"], "miss");
     explained("miss");
     assert_is("summary", &sandbox.run(&["sh", "-c", "cat a; exit 3"]).summary.to_string());
+    let none = sandbox.run(&["no-such-program"]).summary;
+    assert_is("summary", &none.to_string());
+    assert_eq!(none["exit"]["code"], 127);
     explained("uncached");
     assert_is("diff", &sandbox.tracerun(["diff", "last~1", "last", "--format", "json"]).stdout);
     assert_is("list", &sandbox.tracerun(["list", "--format", "json"]).stdout);

@@ -71,8 +71,27 @@ fn task_of(options: &TaskOptions, argv: Vec<OsString>, place: &Place) -> Result<
     })
 }
 
-/// Runs once, and says what came of it.
+/// Runs once, and says what came of it, also to the file of `--summary`.
 pub(super) fn once(
+    mut arguments: RunArguments,
+    common: &Common,
+    cancellation: Cancellation,
+) -> Result<Ran, Failure> {
+    let path = arguments.summary.take();
+    // Before the command runs: that it can't be written is no reason to lose the command's exit status.
+    let file = path.as_deref().map(create_file).transpose()?;
+    let ran = look_up_or_run(arguments, common, cancellation);
+    if let Some((path, file)) = path.zip(file) {
+        let summary = match &ran {
+            Ok(ran) => summary(&ran.report),
+            Err(failure) => summary_of_none(failure),
+        };
+        write_to(&path, file, |file| serde_json::to_writer(file, &summary).map_err(io::Error::from));
+    }
+    ran
+}
+
+fn look_up_or_run(
     arguments: RunArguments,
     common: &Common,
     cancellation: Cancellation,
@@ -86,12 +105,10 @@ pub(super) fn once(
         mtime,
         remote: url,
         no_remote,
-        summary: summary_path,
+        summary: _,
         argv,
     } = arguments;
     let place = Place::find(common)?;
-    // Before the command runs: that it can't be written is no reason to lose the command's exit status.
-    let summary_file = summary_path.as_deref().map(create_file).transpose()?;
     let stdin = stdin_mode(&options, &place);
     let mut task = task_of(&options, argv, &place)?;
     let gone = || "the working directory is gone, so that nothing can be found there again".to_owned();
@@ -170,10 +187,6 @@ pub(super) fn once(
             ));
             report.io_uring_refused.iter().for_each(|program| say(&explain::io_uring_refused(program)));
         }
-    }
-    if let Some((path, file)) = summary_path.zip(summary_file) {
-        let summary = summary(&report);
-        write_to(&path, file, |file| serde_json::to_writer(file, &summary).map_err(io::Error::from));
     }
     let exit = match report.refused_output {
         // It has been told, and ended as it pleased.
@@ -338,17 +351,13 @@ fn summary(report: &Report) -> Value {
     let paths = |list: &[(Bytes, AccessKind)]| -> Vec<Value> {
         list.iter().map(|(path, kind)| json!({ "path": path.text(), "kind": kind.name() })).collect()
     };
-    let exit = match report.record.exit {
-        Exit::Code(code) => json!({ "code": code }),
-        Exit::Signal(signal) => json!({ "signal": signal }),
-    };
     json!({
         "run": report.record.id.to_string(),
         "outcome": outcome,
         "reason": reason,
         "action_key": report.action_key().0.to_string(),
         "fingerprint": report.fingerprint.map(|fingerprint| fingerprint.0.to_string()),
-        "exit": exit,
+        "exit": exit_object(report.record.exit),
         "complete": report.complete,
         "inputs": paths(&report.inputs),
         "outputs": paths(&report.outputs),
@@ -356,4 +365,29 @@ fn summary(report: &Report) -> Value {
         "fetched": report.fetched,
         "remote_trouble": report.remote_trouble.as_ref().map(ToString::to_string),
     })
+}
+
+/// The same where there was no run.
+fn summary_of_none(failure: &Failure) -> Value {
+    json!({
+        "run": null,
+        "outcome": "uncached",
+        "reason": failure.to_string(),
+        "action_key": null,
+        "fingerprint": null,
+        "exit": exit_object(failure.exit()),
+        "complete": false,
+        "inputs": [],
+        "outputs": [],
+        "wall_ms": 0,
+        "fetched": false,
+        "remote_trouble": null,
+    })
+}
+
+fn exit_object(exit: Exit) -> Value {
+    match exit {
+        Exit::Code(code) => json!({ "code": code }),
+        Exit::Signal(signal) => json!({ "signal": signal }),
+    }
 }
