@@ -1,8 +1,8 @@
 //! THE TABLE for Linux: one line per watched system call, and one per libc function that makes it.
 //!
-//! A line of [`watched_calls!`] reads: the name of the call, the name of its number in the kernel's headers, its argument
+//! A line of [`crate::watched_calls!`] reads: the name of the call, the name of its number in the kernel's headers, its argument
 //! registers, and what the call means for a trace. The filter, the supervisor's decoding and the library's observation all expand from it. A line
-//! of [`interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
+//! of [`crate::interposed_functions!`] reads: a libc function, its arguments, and the watched call that it makes.
 
 use super::meaning::{
     CWD, Meaning, descriptor_controlled, descriptor_looked_up, descriptor_metadata_changed,

@@ -1,6 +1,6 @@
 //! THE TABLE for macOS: one line per interposed function of libSystem.
 //!
-//! A line of [`interposed_symbols!`] reads: what the function returns, its name here, the symbol that it takes the place of, its
+//! A line of [`crate::interposed_symbols!`] reads: what the function returns, its name here, the symbol that it takes the place of, its
 //! arguments, and what the call means for a trace. `int` is -1 for an error; a `pointer` is null for one; `variadic` is an `int`,
 //! and the last argument is one that C leaves open; what is done `by_hand` takes more than its arguments to tell, or work before the
 //! call, and has a replacement of its own in `preload/src/macos/by_hand.rs`. On Intel many functions have a symbol for each size of inode that the
