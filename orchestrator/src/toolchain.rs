@@ -107,7 +107,6 @@ impl Toolchain {
     }
 
     /// Whether it is no more than what systems install packages to, whose files name no checkout.
-    #[cfg(feature = "remote")]
     pub(crate) fn is_of_system(&self) -> bool {
         self.paths.iter().all(|path| SYSTEM.contains(&path.as_str()))
     }
