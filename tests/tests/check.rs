@@ -226,3 +226,28 @@ fn the_status_of_a_command_that_fails_is_its_own_and_bad_declarations_are_told()
         assert!(refused.status == 125 && refused.stderr.contains(said), "{refused:?}");
     }
 }
+
+#[test]
+fn what_outlives_the_command_was_not_seen_to_its_end() {
+    let sandbox = Sandbox::new();
+    let script = "mkfifo go; (read line < go; cat in) > /dev/null 2>&1 < /dev/null & true";
+    let mut check = sandbox.command(tracerun_tests::tracerun());
+    check.args(["check", "--inputs", "**", "--outputs", "**", "--grace", "50", "--", "sh", "-c", script]);
+    let output = check.output().expect("tracerun runs");
+    std::fs::OpenOptions::new().write(true).open(sandbox.path("go")).expect("let go");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn what_turborepo_excludes_stays_excluded() {
+    let sandbox = Sandbox::new();
+    sandbox.write("package.json", r#"{"name":"a"}"#);
+    sandbox.write("turbo.json", r#"{"tasks":{"build":{"outputs":["!dist/tmp/**","dist/**"]}}}"#);
+    let script = "mkdir -p dist/tmp; echo 1 > dist/tmp/o; echo 1 > dist/o";
+    let mut check = sandbox.command(tracerun_tests::tracerun());
+    let output = check.args(["check", "--from", "turbo#build", "--", "sh", "-c", script]).output();
+    let output = output.expect("tracerun runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("dist/tmp/o") && !said.contains("dist/o "), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+}

@@ -62,8 +62,16 @@ pub(super) fn trace(arguments: TraceArguments, common: &Common) -> Result<Exit, 
         None => {
             let mut err = BufWriter::new(io::stderr().lock());
             // That nobody hears it is no failure of the command.
-            let _ = write(&traced.trace, &arguments.report, &root, &[], None, &mut err)
+            let written = write(&traced.trace, &arguments.report, &root, &[], None, &mut err)
                 .and_then(|()| err.flush());
+            drop(err);
+            if let Err(error) = written
+                && error.kind() == io::ErrorKind::InvalidData
+                && traced.exit == Exit::Code(0)
+            {
+                say(&error.to_string());
+                traced.exit = FAILED;
+            }
         }
     }
     // This process ends now: taking a hundred thousand paths apart first would take longer than that.

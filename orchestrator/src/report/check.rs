@@ -165,7 +165,7 @@ pub fn check(trace: &Trace, declared: &Declared, folder: &Path, root: &Path) -> 
         }
     }
     findings.sort_by(|one, other| (one.kind, &one.path).cmp(&(other.kind, &other.path)));
-    Ok(Check { findings, outside: outside.len(), complete: trace.gaps.is_empty() && trace.dropped == 0 })
+    Ok(Check { findings, outside: outside.len(), complete: trace.is_complete() })
 }
 
 /// `path` as it is called in the folder `base`.

@@ -46,16 +46,19 @@ pub fn write(trace: &Trace, root: &[u8], target: Option<&str>, out: &mut impl Wr
                 && !folders_changed.contains(above)
         }));
     }
+    // All of it or nothing: half a rule would be believed.
+    let mut rule = Vec::new();
     for (index, target) in targets.iter().enumerate() {
-        out.write_all(if index == 0 { b"" } else { b" " })?;
-        out.write_all(&escaped(target)?)?;
+        rule.extend_from_slice(if index == 0 { b"" } else { b" " });
+        rule.extend(escaped(target)?);
     }
-    out.write_all(b":")?;
+    rule.push(b':');
     for path in needed {
-        out.write_all(b" \\\n  ")?;
-        out.write_all(&escaped(relative(path, cwd))?)?;
+        rule.extend_from_slice(b" \\\n  ");
+        rule.extend(escaped(relative(path, cwd))?);
     }
-    out.write_all(b"\n")
+    rule.push(b'\n');
+    out.write_all(&rule)
 }
 
 fn paths(trace: &Trace, wanted: impl Fn(AccessKind) -> bool) -> BTreeSet<&[u8]> {

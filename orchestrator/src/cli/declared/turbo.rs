@@ -37,10 +37,15 @@ pub(super) fn turbo(task: &str, folder: &Path, root: &Path) -> Result<Declared, 
             Some(rest) => format!("{above}/{rest}"),
             None => glob,
         };
+        // What is excluded stays so, wherever it stands in the list, as `turbo run --dry=json` shows.
+        let in_order = |list: Vec<String>| {
+            let (excluded, included): (Vec<_>, Vec<_>) =
+                list.into_iter().partition(|glob| glob.starts_with('!'));
+            included.into_iter().chain(excluded).map(translate).collect()
+        };
         let inputs = list(found.get("inputs"), "inputs")?.unwrap_or_else(|| vec!["**".to_owned()]);
-        let inputs = inputs.into_iter().map(translate).collect();
-        let outputs = list(found.get("outputs"), "outputs")?.unwrap_or_default();
-        let outputs = outputs.into_iter().map(translate).collect();
+        let inputs = in_order(inputs);
+        let outputs = in_order(list(found.get("outputs"), "outputs")?.unwrap_or_default());
         let mut implied_inputs = vec![OWN.to_owned()];
         for glob in list(whole.get("globalDependencies"), "globalDependencies")?.unwrap_or_default() {
             implied_inputs.push(format!("{above}/{glob}"));
